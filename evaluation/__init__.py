@@ -1,0 +1,1 @@
+"""Evaluation: the story, scores and benchmarks."""

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The whole system on the nano model, no GPU, no network: simulate, train both stages, merge, answer, score.
+# usage: bash scripts/run_cpu.sh [OUT]   (default output/cpu); writes OUT/report.json. A finished step is not repeated.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "${1:-}" = --help ] && { sed -n '2,3s/^# //p' "$0"; exit 0; }
+OUT="${1:-output/cpu}"
+bash scripts/setup.sh
+export DS_ACCELERATOR=cpu TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 NUM_DEVICES=1
+py() { .venv/bin/python "$@"; }
+mkdir -p "$OUT/done"
+
+step() { # step NAME COMMAND...: run once, show and keep the seconds
+  local name=$1 start=$SECONDS
+  shift
+  [ -f "$OUT/done/$name" ] && { echo "== $name: done before"; return; }
+  echo "== $name"
+  "$@"
+  echo $((SECONDS - start)) > "$OUT/done/$name"
+  echo "== $name: $((SECONDS - start)) s"
+}
+
+simulate() { for s in "$@"; do py -m src.geo.simulate --out "$OUT/county_$s" --seed "$s" --size 512 \
+  --sensor sentinel2_l2a --dates 2023-09-20,2024-09-25; done; }
+questions() { # questions OUT SPLIT DIALOGUES SEEDS...
+  local out=$1 split=$2 dialogues=$3 flags=(); shift 3
+  for s in "$@"; do flags+=(--county "$OUT/county_$s"); done
+  py -m src.dataset.landuse_vqa "${flags[@]}" --out "$out" --only_split "$split" --per_chip 8 \
+    --dialogues "$dialogues" --balance --overwrite; }
+nano=(--image_min_pixels 12544 --image_max_pixels 78400 --dataloader_num_workers 0 --bf16 False --report_to tensorboard)
+stage1() { MODEL_NAME=assets/nano DATA_PATH="$OUT/train/mmdu_train.json" IMAGE_FOLDER="$OUT/train" OUTPUT_DIR="$OUT/sft" \
+  BATCH_PER_DEVICE=8 bash scripts/finetune_lora_vision.sh "${nano[@]}" --save_steps 50 --gradient_checkpointing False; }
+stage2() { MODEL_NAME=assets/nano STAGE1="$OUT/sft" DATA_PATH="$OUT/train/vqa_train.jsonl" IMAGE_FOLDER="$OUT/train" \
+  OUTPUT_DIR="$OUT/grpo" DEEPSPEED=scripts/zero2.json BATCH_PER_DEVICE=32 GLOBAL_BATCH_SIZE=128 \
+  bash scripts/finetune_grpo.sh "${nano[@]}" --learning_rate 5e-4 --max_steps 160 --gradient_checkpointing False; }
+doctor() { py -m src.train.doctor --model_id assets/nano --use_cpu True --output_dir "$OUT/doctor" --lora_enable True \
+  --image_min_pixels 12544 --image_max_pixels 78400 "$@"; }
+merge() { BASE=assets/nano ADAPTERS="$OUT/sft $OUT/grpo" OUTPUT_DIR="$OUT/merged" bash scripts/merge_lora.sh \
+  --report "$OUT/merge.json"; }
+words() { local picture; picture=$(find "$OUT/test/images" -name '*.tif' | sort | head -n 1)
+  for q in "图中主要的土地类型是什么？" "图中是否有水域？" "What share of the picture is cropland, in percent?"; do
+    echo "$q"; py -m src.serve.ask "$q" --image "$picture" --model-path "$OUT/merged"; done; }
+story() { py -m evaluation.story --base assets/nano --sft "$OUT/sft" --grpo "$OUT/grpo" --merged "$OUT/merged" \
+  --data "$OUT/test/vqa_test.jsonl" --train_data "$OUT/train/vqa_train.jsonl" --merge_report "$OUT/merge.json" \
+  --timings "$OUT/done" --out "$OUT/report.json"; }
+
+step simulate simulate 11 12 13 14 91 92
+step questions_train questions "$OUT/train" train 600 11 12 13 14
+step questions_test questions "$OUT/test" test 0 91 92
+step validate py -m src.dataset.validate --data_path "$OUT/train/vqa_train.jsonl,$OUT/train/mmdu_train.json" --model_id assets/nano
+step doctor_sft doctor --stage sft --data_path "$OUT/train/mmdu_train.json" --vision_lora True
+step stage1 stage1
+step doctor_grpo doctor --stage grpo --stage1 "$OUT/sft" --data_path "$OUT/train/vqa_train.jsonl" --freeze_merger False
+step stage2 stage2
+step merge merge
+step words words
+step story story

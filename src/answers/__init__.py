@@ -1,0 +1,1 @@
+"""Text to typed value and back, Chinese and English; standard library only."""

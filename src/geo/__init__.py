@@ -1,0 +1,1 @@
+"""Georeferenced imagery and measurement; never imports torch."""

@@ -1,0 +1,269 @@
+"""A simulated county: satellite scenes of several dates with the truth known to the square metre.
+
+    python -m src.geo.simulate --out output/county7 --seed 7 --size 512 --dates 2023-09-20,2024-09-25
+
+Writes scenes (Sentinel-2 or Landsat digital numbers), their quality masks, land
+cover and object labels, zones, and ``county.json`` with the truth: areas of
+each class on each date, change between dates, and both inside every zone. The
+same arguments give the same county. Not simulated: snow, view-angle effects,
+misregistration between dates, bands other than the six listed in
+``simulation.spectra``.
+"""
+
+import argparse
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+from affine import Affine
+from tqdm import tqdm
+
+from src.errors import InputError, run_command
+from src.geo.grid import Grid, Raster
+from src.geo.raster import atomic_path, write_raster
+from src.geo.sensors import SENSORS, Sensor
+from src.geo.simulation.change import Event, State, plan_events, state_on
+from src.geo.simulation.cover import CLASS_OF_COVER
+from src.geo.simulation.landscape import Landscape, build_landscape
+from src.geo.simulation.profile import CountyProfile, draw_profile
+from src.geo.simulation.sensor_model import (
+    Observation,
+    digital_numbers,
+    majority_class,
+    observe,
+    qa_pixel_mask,
+    scl_mask,
+)
+from src.geo.simulation.spectra import BAND_ROLES
+from src.geo.simulation.terrain import Frame
+from src.geo.simulation.truth import label_areas, measure
+from src.geo.simulation.vectors import Feature, build_objects, build_zones, to_crs_layer
+from src.geo.vector import write_vector
+
+# Fine cells along a pixel.
+_FACTOR = 3
+_SIZES = (64, 2048)
+_PIXEL_M = {"sentinel2_l2a": 10.0, "landsat5": 30.0, "landsat7": 30.0, "landsat8": 30.0, "landsat9": 30.0}
+_BASELINE = "05.00"
+
+
+def simulate_county(
+    out: Path, *, seed: int, size: int, sensor: str, dates: list[str], crs: str, cloud_share: float = 0.05
+) -> dict[str, Any]:
+    """Simulate a county and write it to a folder.
+
+    Args:
+        out: folder; an earlier county in it is replaced.
+        seed: non-negative integer that decides everything random.
+        size: pixels on a side of the square scene, 64..2048.
+        sensor: "sentinel2_l2a" (10 m), or "landsat5", "landsat7", "landsat8", "landsat9" (30 m).
+        dates: ISO dates of acquisition, each once.
+        crs: "EPSG:<code>" of a projected CRS in metres, in northern mid-latitudes.
+        cloud_share: mean share of a scene under cloud, 0..0.9.
+
+    Returns:
+        The content of county.json.
+
+    Raises:
+        InputError: an argument is outside its range.
+    """
+    days = _check(seed, size, sensor, dates, cloud_share)
+    profile, pixel_m = draw_profile(seed), _PIXEL_M[sensor]
+    grid = _scene_grid(crs, profile, seed, size, pixel_m)
+    frame = Frame(n=size * _FACTOR, cell_m=pixel_m / _FACTOR, unit=float(np.sqrt(pixel_m / 10.0)))
+    _remove_earlier(out)
+    with tqdm(total=len(days) + 2, desc="landscape", disable=None) as progress:
+        landscape = build_landscape(profile, frame, seed, pixel_m)
+        events = plan_events(landscape, days)
+        progress.update()
+        scenes, classes, labels, files = [], {}, {}, []
+        for number, day in enumerate(days):
+            progress.set_description(str(day))
+            state = state_on(landscape, events, day)
+            if number == 0:
+                zones = build_zones(landscape, state, np.random.default_rng([seed, 4]))
+            weather = np.random.default_rng([seed, 5, day.toordinal()])
+            seen = observe(landscape, state, pixel_m, cloud_share, sensor == "sentinel2_l2a", weather)
+            labels[str(day)] = majority_class(state.cover, _FACTOR)
+            classes[str(day)] = CLASS_OF_COVER[state.cover]
+            files += _write_date(out, grid, SENSORS[sensor], landscape, state, seen, labels[str(day)])
+            scenes.append(_scene_record(state, seen, files[-4:]))
+            progress.update()
+        progress.set_description("truth")
+        files += _write_zones(out, grid, zones)
+        truth = measure(classes, grid.resized((frame.n, frame.n)), frame, zones)
+        truth["label_areas_m2"] = label_areas(labels, grid)
+        progress.update()
+    county = _county_record(profile, grid, seed, size, sensor, crs, cloud_share, pixel_m)
+    options = f"--seed {seed} --size {size} --sensor {sensor} --crs {crs} --cloud_share {cloud_share}"
+    county["commands"] = [f"python -m src.geo.simulate {options} --dates {','.join(map(str, days))}"]
+    county |= {"dates": [str(day) for day in days], "scenes": scenes, "files": files}
+    county |= {"events": [_event_record(event, frame, grid) for event in events], "truth": truth}
+    with atomic_path(out / "county.json") as partial:
+        partial.write_text(json.dumps(county, ensure_ascii=False, indent=1), encoding="utf-8")
+    return county
+
+
+def _check(seed: int, size: int, sensor: str, dates: list[str], cloud_share: float) -> list[date]:
+    """Dates in order; raises InputError for anything that cannot be simulated."""
+    if seed < 0:
+        raise InputError(f"seed {seed} is negative; use 0 or more")
+    if not _SIZES[0] <= size <= _SIZES[1]:
+        raise InputError(f"size {size} is outside {_SIZES[0]}..{_SIZES[1]} pixels")
+    if sensor not in _PIXEL_M:
+        raise InputError(f"unknown sensor {sensor!r}; expected one of {', '.join(_PIXEL_M)}")
+    if not 0.0 <= cloud_share <= 0.9:
+        raise InputError(f"cloud share {cloud_share} is outside 0..0.9")
+    try:
+        days = sorted(date.fromisoformat(text) for text in dates)
+    except ValueError as error:
+        raise InputError(f"dates {','.join(dates)}: expected ISO dates such as 2024-09-25 ({error})") from error
+    if not days or len(set(days)) != len(days):
+        raise InputError(f"dates {','.join(dates) or '(none)'}: give at least one date, and each once")
+    return days
+
+
+def _scene_grid(crs_name: str, profile: CountyProfile, seed: int, size: int, pixel_m: float) -> Grid:
+    """A square grid at the profile's latitude, somewhere in the CRS's own area, on whole pixels."""
+    if not re.fullmatch(r"EPSG:\d{4,6}", crs_name):
+        raise InputError(f"crs {crs_name!r}: expected EPSG:<code>, such as EPSG:32648 or EPSG:4544")
+    try:
+        crs = pyproj.CRS.from_user_input(crs_name)
+    except pyproj.exceptions.CRSError as error:
+        raise InputError(f"crs {crs_name!r} is not known ({error})") from error
+    area = crs.area_of_use
+    metres = crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info)
+    if not metres or area is None or not (area.south < profile.latitude < area.north):
+        raise InputError(
+            f"crs {crs_name} ({crs.name}): expected a projected CRS in metres that holds latitude "
+            f"{profile.latitude:.1f} north, such as EPSG:32648 or EPSG:4544"
+        )
+    offset = np.random.default_rng([seed, 6]).uniform(-0.25, 0.25)
+    longitude = (area.west + area.east) / 2 + offset * (area.east - area.west)
+    to_crs = pyproj.Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
+    centre_x, centre_y = to_crs.transform(longitude, profile.latitude)
+    left, top = (round(c / pixel_m) * pixel_m + s * (size // 2) * pixel_m for c, s in ((centre_x, -1), (centre_y, 1)))
+    return Grid(crs, Affine(pixel_m, 0, left, 0, -pixel_m, top), (size, size))
+
+
+def _remove_earlier(out: Path) -> None:
+    """Delete the files that an earlier county in this folder lists, so that no stale date stays behind."""
+    record = out / "county.json"
+    if record.exists():
+        for name in json.loads(record.read_text(encoding="utf-8")).get("files", []):
+            if not Path(name).is_absolute() and ".." not in Path(name).parts:
+                (out / name).unlink(missing_ok=True)
+        record.unlink()
+
+
+def _write_date(
+    out: Path, grid: Grid, sensor: Sensor, landscape: Landscape, state: State, seen: Observation, label: np.ndarray
+) -> list[str]:
+    """Write scene, mask, label raster and objects of one date; returns their names in that order."""
+    day, stem = str(state.day), f"scenes/{sensor.name}_{state.day}"
+    names = [f"{stem}.tif", f"{stem}_mask.tif", f"labels/landcover_{day}.tif", f"labels/objects_{day}.gpkg"]
+    bands = [next(band.name for band in sensor.bands if band.role == role) for role in BAND_ROLES]
+    everywhere = np.ones(grid.shape_hw, bool)
+    sentinel = sensor.name.startswith("sentinel2")
+    numbers, baseline = digital_numbers(seen.reflectance, sensor), _BASELINE if sentinel else None
+    scene = Raster(numbers, everywhere, grid, tuple(bands), day, sensor.name, baseline=baseline)
+    write_raster(out / names[0], scene, nodata=0)
+    mask = (scl_mask if sentinel else qa_pixel_mask)(seen.reflectance, seen.obstruction)
+    write_raster(out / names[1], Raster(mask[None], everywhere, grid, ("SCL" if sentinel else "QA_PIXEL",), day))
+    write_raster(out / names[2], Raster(label[None], everywhere, grid, ("land_class",), day), nodata=0)
+    write_vector(out / names[3], to_crs_layer(build_objects(landscape, state), grid))
+    return names
+
+
+def _write_zones(out: Path, grid: Grid, zones: dict[str, list[Feature]]) -> list[str]:
+    """Write the zone layers that have features; returns their names."""
+    names = []
+    for layer, features in zones.items():
+        if features:
+            names.append(f"zones/{layer}.gpkg")
+            write_vector(out / names[-1], to_crs_layer(features, grid))
+    return names
+
+
+def _scene_record(state: State, seen: Observation, names: list[str]) -> dict[str, Any]:
+    return {
+        "date": str(state.day),
+        "image": names[0],
+        "mask": names[1],
+        "labels": names[2],
+        "objects": names[3],
+        "sun_elevation_deg": round(seen.sun_elevation_deg, 2),
+        "sun_azimuth_deg": round(seen.sun_azimuth_deg, 2),
+        "haze": round(seen.haze, 3),
+        "clear_share": round(float((seen.obstruction == 0).mean()), 4),
+        "water_level_m": round(state.water_level_m, 2),
+    }
+
+
+def _event_record(event: Event, frame: Frame, grid: Grid) -> dict[str, Any]:
+    rows, cols = np.divmod(event.cells, frame.n)
+    x, y = grid.transform @ (float(cols.mean() + 0.5) / _FACTOR, float(rows.mean() + 0.5) / _FACTOR)
+    return {
+        "kind": event.kind,
+        "start": str(event.start),
+        "bare_soil_days": event.site_days,
+        "cells_m2": len(event.cells) * frame.cell_m**2,
+        "x": round(x, 1),
+        "y": round(y, 1),
+    }
+
+
+def _county_record(
+    profile: CountyProfile, grid: Grid, seed: int, size: int, sensor: str, crs: str, cloud_share: float, pixel_m: float
+) -> dict[str, Any]:
+    return {
+        "simulated": True,
+        "name": profile.name_zh,
+        "name_en": profile.name_en,
+        "seed": seed,
+        "landform": profile.landform,
+        "cropping": profile.climate,
+        "crs": crs,
+        "bounds": list(grid.bounds()),
+        "sensor": sensor,
+        "size_px": size,
+        "pixel_m": pixel_m,
+        "fine_cell_m": pixel_m / _FACTOR,
+        "cloud_share": cloud_share,
+    }
+
+
+def main() -> int | None:
+    """Parse the command line and simulate one county."""
+    parser = argparse.ArgumentParser(prog="python -m src.geo.simulate", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; an earlier county in it is replaced")
+    parser.add_argument("--seed", type=int, default=0, help="decides everything random (default 0)")
+    parser.add_argument("--size", type=int, default=512, help="pixels on a side, 64..2048 (default 512)")
+    parser.add_argument("--sensor", default="sentinel2_l2a", help=f"{', '.join(_PIXEL_M)} (default sentinel2_l2a)")
+    parser.add_argument(
+        "--dates", default="2023-09-20,2024-09-25", help="ISO dates, comma separated (default 2023-09-20,2024-09-25)"
+    )
+    parser.add_argument("--crs", default="EPSG:32648", help="projected CRS in metres (default EPSG:32648)")
+    parser.add_argument("--cloud_share", type=float, default=0.05, help="mean share under cloud, 0..0.9 (default 0.05)")
+    args = parser.parse_args()
+    dates = [text.strip() for text in args.dates.split(",") if text.strip()]
+    print(f"Simulating county {args.seed}: {args.size} px of {args.sensor} on {len(dates)} dates -> {args.out}")
+    county = simulate_county(
+        args.out,
+        seed=args.seed,
+        size=args.size,
+        sensor=args.sensor,
+        dates=dates,
+        crs=args.crs,
+        cloud_share=args.cloud_share,
+    )
+    print(f"{county['name']} ({county['name_en']}), {county['landform']}: {len(county['files'])} files and county.json")
+    return None
+
+
+if __name__ == "__main__":
+    run_command(main)

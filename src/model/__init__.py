@@ -1,0 +1,1 @@
+"""Loading, LoRA, merging and running Qwen-VL models."""

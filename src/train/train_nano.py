@@ -1,0 +1,197 @@
+"""Train the bundled nano model from a seed: tokenizer, weights, build record.
+
+    bash scripts/build_nano.sh
+    python -m src.train.train_nano --data output/nano_data/train --eval_data output/nano_data/test --out assets/nano
+
+Pretraining in full precision, no adapters: the base that both stages start
+from. Questions about one picture are asked in one dialogue, so a picture is
+encoded once for several answers; every picture is turned and mirrored at
+random. Dialogues over several pictures only feed the tokenizer: they are what
+stage 1 teaches. The weights are stored in bfloat16.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import set_seed
+
+from src.answers.compare import reward
+from src.dataset.collate import SftCollator
+from src.dataset.schema import Conversation
+from src.dataset.sft_dataset import MediaOptions, SftDataset
+from src.dataset.store import ConversationStore
+from src.errors import run_command
+from src.model.engine import Engine
+from src.model.nano import NANO_BUDGET, NANO_DIR, build_config, build_model, build_processor, build_tokenizer
+from src.params import SftArguments
+from src.trainer.checkpoint import last_complete_checkpoint
+from src.trainer.sft_trainer import SftTrainer
+
+_TRANSPOSES = (None, *Image.Transpose)
+
+
+def group_by_picture(rows: Sequence[Conversation], turns: int, rng: random.Random) -> list[Conversation]:
+    """Join single questions about the same pictures into dialogues of at most some turns.
+
+    Args:
+        rows: conversations of one question each.
+        turns: most questions per dialogue; the number is drawn between 1 and this.
+        rng: order of the questions and sizes of the dialogues.
+    """
+    grouped: dict[tuple[str, ...], list[Conversation]] = defaultdict(list)
+    dialogues = []
+    for row in rows:
+        grouped[row.images].append(row)
+    for questions in grouped.values():
+        rng.shuffle(questions)
+        while questions:
+            size = rng.randint(1, turns)
+            head, questions = questions[:size], questions[size:]
+            later = [_without_media(row) for row in head[1:]]
+            joined = head[0].turns + tuple(turn for row in later for turn in row.turns)
+            dialogues.append(replace(head[0], turns=joined))
+    rng.shuffle(dialogues)
+    return dialogues
+
+
+def _without_media(row: Conversation) -> Conversation:
+    turns = [replace(turn, content=tuple(p for p in turn.content if p["type"] == "text")) for turn in row.turns]
+    return replace(row, turns=tuple(turns))
+
+
+class TurnedPictures(SftDataset):
+    """Samples whose pictures are turned or mirrored, all of a row alike; a pure function of seed and visit."""
+
+    seed = 0
+    visits = 0
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        self.visits += 1
+        media = self.media
+        draw = random.Random(f"{self.seed}/{index}/{self.visits}").choice(_TRANSPOSES)
+        self.media = replace(media, transpose=draw)
+        try:
+            return super().__getitem__(index)
+        finally:
+            self.media = media
+
+
+def load_rows(folders: Sequence[Path], names: Sequence[str]) -> list[Conversation]:
+    """All rows of the named files in the given dataset folders; absent files are left out."""
+    stores = [ConversationStore(str(f / name), str(f)) for f in folders for name in names if (f / name).exists()]
+    return [store[i] for store in stores for i in range(len(store))]
+
+
+def accuracy_per_type(folder: Path, rows: Sequence[Conversation], media: MediaOptions) -> dict[str, Any]:
+    """Mean greedy reward and number of questions per type."""
+    engine = Engine.load(str(folder), dtype=torch.float32)
+    answers = engine.generate_batch([_asked(row, media) for row in rows], max_new_tokens=24)
+    scores = defaultdict(list)
+    for row, answer in zip(rows, answers, strict=True):
+        kind = str(row.meta.get("question_type"))
+        scored = reward(answer, row.turns[-1].text(), row.turns[-2].text(), kind)
+        scores[kind].append(scored.reward)
+    table = {kind: {"n": len(v), "reward": round(sum(v) / len(v), 4)} for kind, v in sorted(scores.items())}
+    everything = [score for values in scores.values() for score in values]
+    return table | {"all": {"n": len(everything), "reward": round(sum(everything) / len(everything), 4)}}
+
+
+def _asked(row: Conversation, media: MediaOptions) -> list[dict[str, Any]]:
+    pictures = iter([media.read(path) for path in row.images])
+    messages = row.messages()[:-1]
+    for message in messages:
+        message["content"] = [
+            part | {"image": next(pictures)} if part["type"] == "image" else part for part in message["content"]
+        ]
+    return messages
+
+
+def _train(args: argparse.Namespace, rows: list[Conversation], run: Path) -> Any:
+    tokenizer = build_tokenizer((turn.text() for row in rows for turn in row.turns), args.vocab_size)
+    rows = [row for row in rows if len(row.images) == 1 and len(row.turns) == 2]
+    processor = build_processor(tokenizer)
+    model = build_model(build_config(tokenizer, args.size), args.seed)
+    dataset = TurnedPictures(
+        group_by_picture(rows, args.turns, random.Random(args.seed)), processor, MediaOptions(NANO_BUDGET)
+    )
+    print(f"{len(rows)} rows in {len(dataset)} dialogues, {len(tokenizer)} tokens, {model.num_parameters():,} parameters")
+    training = SftArguments(
+        output_dir=str(run),
+        max_steps=args.steps,
+        per_device_train_batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_ratio=0.05,
+        weight_decay=0.05,
+        adam_beta2=0.98,
+        bf16=args.bf16,
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=50,
+        save_steps=250,
+        save_total_limit=1,
+        dataloader_num_workers=args.workers,
+        dataloader_persistent_workers=args.workers > 0,
+        seed=args.seed,
+        report_to="tensorboard",
+    )
+    collator = SftCollator(tokenizer.pad_token_id)
+    trainer = SftTrainer(model, training, data_collator=collator, train_dataset=dataset, processing_class=processor)
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(run))
+    return trainer.model, processor
+
+
+def parse() -> argparse.Namespace:
+    """Command line of the nano build."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders written by landuse_vqa")
+    parser.add_argument("--eval_data", type=Path, nargs="+", required=True, help="folders with vqa_test.jsonl")
+    parser.add_argument("--out", type=Path, default=NANO_DIR)
+    parser.add_argument("--run", type=Path, default=Path("output/nano_run"), help="checkpoints and logs")
+    parser.add_argument("--size", default="nano")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--learning_rate", type=float, default=1e-3)
+    parser.add_argument("--turns", type=int, default=6, help="most questions asked about a picture in one dialogue")
+    parser.add_argument("--vocab_size", type=int, default=2048)
+    parser.add_argument("--eval_rows", type=int, default=1200)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast while training")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, save in bfloat16, score on counties of other seeds, write the build record."""
+    args = parse()
+    set_seed(args.seed)
+    started = time.time()
+    rows = load_rows(args.data, ("vqa_train.jsonl", "mmdu_train.json"))
+    model, processor = _train(args, rows, args.run)
+    model.to(torch.bfloat16).save_pretrained(args.out)
+    processor.save_pretrained(args.out)
+    seconds = time.time() - started
+    held_out = load_rows(args.eval_data, ("vqa_test.jsonl",))
+    random.Random(args.seed).shuffle(held_out)
+    record = {
+        "seed": args.seed,
+        "args": {key: [str(v) for v in value] if isinstance(value, list) else str(value) for key, value in vars(args).items()},
+        "rows": len(rows),
+        "parameters": model.num_parameters(),
+        "seconds": round(seconds),
+        "held_out": accuracy_per_type(args.out, held_out[: args.eval_rows], MediaOptions(NANO_BUDGET)),
+    }
+    (args.out / "build.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record["held_out"], indent=1))
+
+
+if __name__ == "__main__":
+    run_command(main)

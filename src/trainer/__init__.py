@@ -1,0 +1,1 @@
+"""Trainers shared by the two stages."""

@@ -1,0 +1,341 @@
+import os
+import stat
+
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from PIL import Image
+from rasterio.enums import ColorInterp
+
+from src.errors import GridError, InputError, MissingPathError, RasterReadError
+from src.geo.grid import Grid
+from src.geo.raster import Raster, atomic_path, read_raster, write_raster
+
+UTM = pyproj.CRS.from_epsg(32648)
+GRID = Grid(UTM, Affine(10, 0, 500000, 0, -10, 3330000), (3, 3))
+VALUES = np.arange(1, 10).reshape(1, 3, 3)
+
+
+def raster_3x3(dtype=np.uint16, valid=None, **more) -> Raster:
+    mask = np.ones((3, 3), bool) if valid is None else valid
+    return Raster(VALUES.astype(dtype), mask, more.pop("grid", GRID), ("B04",), **more)
+
+
+def write_plain(path, data, **profile) -> None:
+    """A file as others write it, not through write_raster."""
+    descriptions, colours = profile.pop("descriptions", None), profile.pop("colours", None)
+    count, height, width = data.shape
+    profile |= {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": data.dtype}
+    with rasterio.open(path, "w", transform=GRID.transform, **profile) as sink:
+        if colours:
+            sink.colorinterp = colours
+        if descriptions:
+            sink.descriptions = descriptions
+        sink.write(data)
+
+
+# --- round trips ---
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float32", "float64", "complex64"]
+)
+def test_values_mask_and_metadata_come_back(tmp_path, dtype):
+    valid = np.array([[True, True, False], [True, True, True], [False, True, True]])
+    original = raster_3x3(dtype, valid, date="2023-09-20", sensor="sentinel2_l2a", baseline="05.09")
+    write_raster(tmp_path / "new/folder/a.tif", original, tags={"NOTE": "kept"})
+    back = read_raster(tmp_path / "new/folder/a.tif")
+    assert back.data.dtype == dtype and (back.data == original.data).all()
+    assert (back.valid == valid).all()
+    assert back.grid.same_as(GRID)
+    assert (back.band_names, back.date, back.sensor, back.baseline) == (
+        ("B04",),
+        "2023-09-20",
+        "sentinel2_l2a",
+        "05.09",
+    )
+    assert back.nodata is None and back.source == str(tmp_path / "new/folder/a.tif")
+    with rasterio.open(tmp_path / "new/folder/a.tif") as file:
+        assert file.tags()["NOTE"] == "kept"
+        assert file.profile["tiled"] and file.profile["compress"] == "deflate"
+
+
+def test_nodata_is_written_where_invalid_and_declared(tmp_path):
+    valid = VALUES[0] != 5
+    write_raster(tmp_path / "a.tif", raster_3x3(np.int16, valid), nodata=-1)
+    back = read_raster(tmp_path / "a.tif")
+    assert back.nodata == -1
+    assert back.data[0].tolist() == [[1, 2, 3], [4, -1, 6], [7, 8, 9]]
+    assert (back.valid == valid).all()
+    write_raster(tmp_path / "b.tif", back)
+    assert read_raster(tmp_path / "b.tif").nodata == -1
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [(np.uint8, -9999), (np.uint8, 0.5), (np.int16, float("nan"))])
+def test_nodata_that_does_not_fit_is_refused(tmp_path, dtype, nodata):
+    with pytest.raises(InputError, match="does not fit"):
+        write_raster(tmp_path / "a.tif", raster_3x3(dtype), nodata=nodata)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid(None, Affine(10, 0, 0, 0, -10, 0), (3, 3)),
+        Grid(
+            pyproj.CRS.from_epsg(4544),
+            Affine.translation(5e5, 3e6) @ Affine.rotation(30) @ Affine.scale(10, -10),
+            (3, 3),
+        ),
+        Grid(pyproj.CRS.from_proj4("+proj=aea +lat_1=25 +lat_2=47 +lon_0=105 +datum=WGS84"), GRID.transform, (3, 3)),
+        Grid(pyproj.CRS.from_epsg(4490), Affine(0.1, 0, 106, 0, -0.1, 30), (3, 3)),
+    ],
+    ids=["no_crs", "rotated_gauss_kruger", "china_albers", "cgcs2000"],
+)
+def test_grids_come_back(tmp_path, grid):
+    write_raster(tmp_path / "a.tif", raster_3x3(grid=grid))
+    assert read_raster(tmp_path / "a.tif").grid.same_as(grid)
+
+
+def test_overviews_reach_256_pixels_and_keep_classes(tmp_path):
+    labels = np.where(np.arange(1100) % 2, 6, 1).astype(np.uint8)[np.newaxis, np.newaxis].repeat(1100, axis=1)
+    grid = Grid(UTM, GRID.transform, (1100, 1100))
+    write_raster(tmp_path / "a.tif", Raster(labels, labels[0] > 0, grid, ("class",)), overviews=True)
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert file.overviews(1) == [2, 4]
+    small = read_raster(tmp_path / "a.tif", max_side=275)
+    assert small.data.shape == (1, 275, 275) and set(np.unique(small.data)) <= {1, 6}
+    write_raster(tmp_path / "b.tif", raster_3x3(), overviews=True)
+    with rasterio.open(tmp_path / "b.tif") as file:
+        assert file.overviews(1) == []
+
+
+# --- windows and thinning ---
+
+
+def test_window_reads_a_block_on_its_own_grid(tmp_path):
+    write_raster(tmp_path / "a.tif", raster_3x3(valid=VALUES[0] != 9), nodata=0)
+    part = read_raster(tmp_path / "a.tif", window=(1, 1, 2, 2))
+    assert part.data[0].tolist() == [[5, 6], [8, 0]]
+    assert part.valid.tolist() == [[True, True], [True, False]]
+    assert part.grid.same_as(GRID.window(1, 1, 2, 2))
+    with pytest.raises(GridError, match="not inside"):
+        read_raster(tmp_path / "a.tif", window=(2, 2, 2, 2))
+
+
+def test_max_side_thins_and_keeps_the_ground(tmp_path):
+    data = np.arange(8 * 4, dtype=np.uint16).reshape(1, 8, 4)
+    grid = Grid(UTM, GRID.transform, (8, 4))
+    write_raster(tmp_path / "a.tif", Raster(data, np.ones((8, 4), bool), grid, ("B1",)))
+    thin = read_raster(tmp_path / "a.tif", max_side=4)
+    assert thin.data.shape == (1, 4, 2) and set(thin.data.ravel()) <= set(data.ravel())
+    assert thin.grid.bounds() == grid.bounds()
+    assert read_raster(tmp_path / "a.tif", max_side=100).data.shape == (1, 8, 4)
+    block = read_raster(tmp_path / "a.tif", window=(0, 0, 8, 2), max_side=2)
+    assert block.data.shape == (1, 2, 1) and block.grid.bounds() == (500000, 3329920, 500020, 3330000)
+
+
+# --- what counts as valid ---
+
+
+def test_declared_nodata_hides_only_pixels_without_any_band(tmp_path):
+    data = np.array([[[0, 0, 5]], [[0, 7, 5]]], dtype=np.uint8)
+    write_plain(tmp_path / "a.tif", data, nodata=0)
+    assert read_raster(tmp_path / "a.tif").valid.tolist() == [[False, True, True]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "nodata", "valid"),
+    [
+        (np.int16, [-9999, 0, 5], None, [True, True, True]),
+        (np.int16, [-9999, 0, 5], -9999, [False, True, True]),
+        (np.float32, [-3.4e38, np.nan, 5], -3.4e38, [False, False, True]),
+        (np.float32, [-np.inf, np.nan, 5], None, [False, False, True]),
+        (np.float32, [np.nan, 0, 5], float("nan"), [False, True, True]),
+        (np.float64, [-1.7e308, 0, 5], -1.7e308, [False, True, True]),
+        (np.uint16, [65535, 0, 5], 65535, [False, True, True]),
+    ],
+)
+def test_nodata_of_every_kind(tmp_path, dtype, values, nodata, valid):
+    write_plain(tmp_path / "a.tif", np.array([[values]], dtype=dtype), nodata=nodata)
+    assert read_raster(tmp_path / "a.tif").valid.tolist() == [valid]
+
+
+def test_alpha_becomes_the_mask_and_leaves_the_bands(tmp_path):
+    data = np.array([[[9, 9]], [[8, 8]], [[7, 7]], [[255, 0]]], dtype=np.uint8)
+    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    write_plain(tmp_path / "a.tif", data, colours=colours)
+    raster = read_raster(tmp_path / "a.tif")
+    assert raster.band_names == ("red", "green", "blue")
+    assert raster.data[:, 0, 0].tolist() == [9, 8, 7]
+    assert raster.valid.tolist() == [[True, False]]
+
+
+def test_a_near_infrared_band_flagged_as_alpha_stays_a_band(tmp_path):
+    """Four-band aerial photographs often carry an alpha flag on near infrared: dark water is not transparent."""
+    data = np.array([[[9, 9]], [[8, 8]], [[7, 7]], [[200, 0]]], dtype=np.uint8)
+    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    write_plain(tmp_path / "a.tif", data, colours=colours, descriptions=("red", "green", "blue", "nir"))
+    raster = read_raster(tmp_path / "a.tif")
+    assert raster.band_names == ("red", "green", "blue", "nir") and raster.valid.all()
+
+
+def test_an_alpha_band_alone_is_no_raster(tmp_path):
+    write_plain(tmp_path / "a.tif", np.full((1, 2, 2), 255, np.uint8), colours=[ColorInterp.alpha])
+    with pytest.raises(RasterReadError, match="nothing but an alpha band"):
+        read_raster(tmp_path / "a.tif")
+
+
+def test_internal_mask(tmp_path):
+    valid = np.array([[True, False, True]] * 3)
+    write_raster(tmp_path / "a.tif", raster_3x3(np.uint8, valid))
+    assert not (tmp_path / "a.tif.msk").exists()
+    assert (read_raster(tmp_path / "a.tif").valid == valid).all()
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "descriptions", "sensor", "names"),
+    [
+        ("a.tif", 2, None, None, ("B1", "B2")),
+        ("a.tif", 2, ("ndvi", None), None, ("ndvi", "unnamed2")),
+        ("T33UUU_20170216T102101_B8A.tif", 1, None, "sentinel2_l2a", ("B8A",)),
+        ("landsat8_x.tif", 6, None, "landsat8", ("SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")),
+        ("landsat8_x.tif", 5, None, "landsat8", ("B1", "B2", "B3", "B4", "B5")),
+    ],
+)
+def test_band_names(tmp_path, name, count, descriptions, sensor, names):
+    write_plain(tmp_path / name, np.ones((count, 2, 2), np.uint16), descriptions=descriptions)
+    raster = read_raster(tmp_path / name)
+    assert (raster.sensor, raster.band_names) == (sensor, names)
+
+
+def test_date_from_the_tag_goes_before_the_file_name(tmp_path):
+    write_raster(tmp_path / "x_20200101.tif", raster_3x3(date="2023-09-20"))
+    assert read_raster(tmp_path / "x_20200101.tif").date == "2023-09-20"
+    write_raster(tmp_path / "x_20200101.tif", raster_3x3())
+    assert read_raster(tmp_path / "x_20200101.tif").date == "2020-01-01"
+
+
+# --- files of other kinds, and files that pretend ---
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif"])
+def test_pictures_are_read_without_a_crs(tmp_path, suffix):
+    Image.fromarray(np.full((4, 6, 3), 100, np.uint8)).save(tmp_path / f"a.{suffix}")
+    raster = read_raster(tmp_path / f"a.{suffix}")
+    assert raster.data.shape == (3, 4, 6) and raster.grid.crs is None
+    assert np.abs(raster.data.astype(int) - 100).max() <= 2
+
+
+def test_envi_pair_with_an_upper_case_header(tmp_path):
+    (tmp_path / "scene").write_bytes(bytes(range(6)))
+    (tmp_path / "scene.HDR").write_text(
+        "ENVI\nsamples = 3\nlines = 2\nbands = 1\nheader offset = 0\ndata type = 1\ninterleave = bsq\nbyte order = 0\n"
+    )
+    assert read_raster(tmp_path / "scene").data.tolist() == [[[0, 1, 2], [3, 4, 5]]]
+
+
+def test_a_virtual_raster_cannot_pass_as_a_tiff(tmp_path):
+    """GDAL opens a VRT by content whatever its name, and returned another file's pixels."""
+    write_raster(tmp_path / "secret.tif", raster_3x3())
+    with rasterio.open(tmp_path / "secret.tif") as secret:
+        rasterio.shutil.copy(secret, tmp_path / "a.vrt", driver="VRT")
+    os.rename(tmp_path / "a.vrt", tmp_path / "a.tif")
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert file.driver == "VRT" and file.read(1)[0, 0] == 1
+    with pytest.raises(InputError, match="not a GeoTIFF"):
+        read_raster(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("path", ["missing.tif", "/vsicurl/http://localhost/a.tif", "<VRTDataset/>", "."])
+def test_only_local_files_are_opened(path):
+    with pytest.raises(MissingPathError, match="no such file"):
+        read_raster(path)
+
+
+def test_a_cut_off_file_is_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1, 600, 600), dtype=np.uint8)
+    write_raster(tmp_path / "a.tif", Raster(noise, noise[0] >= 0, Grid(UTM, GRID.transform, (600, 600)), ("B1",)))
+    whole = (tmp_path / "a.tif").read_bytes()
+    for keep in (len(whole) * 2 // 3, 12):
+        (tmp_path / "a.tif").write_bytes(whole[:keep])
+        with pytest.raises(RasterReadError, match=r"a\.tif: cannot be read as GTiff"):
+            read_raster(tmp_path / "a.tif")
+
+
+def test_a_crs_without_a_transform_is_no_place(test_data):
+    """The file says EPSG:4326, but its pixel coordinates are no degrees: areas from them would be nonsense."""
+    assert read_raster(test_data / "odd/rpc_only_11bit_uint16.tif").grid.crs is None
+
+
+# --- atomic writes ---
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_raster(tmp_path / "a.tif", raster_3x3())
+    before = (tmp_path / "a.tif").read_bytes()
+    with pytest.raises(RuntimeError, match="stop"), atomic_path(tmp_path / "a.tif") as partial:
+        partial.write_bytes(b"half a file")
+        assert partial.parent == tmp_path and partial.suffix == ".tif"
+        raise RuntimeError("stop")
+    assert (tmp_path / "a.tif").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_written_files_have_ordinary_permissions(tmp_path):
+    """A file made by tempfile would be readable by its owner only, and the office shares a folder."""
+    write_raster(tmp_path / "a.tif", raster_3x3())
+    (tmp_path / "plain").write_text("")
+    assert stat.S_IMODE((tmp_path / "a.tif").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        write_raster(tmp_path / name, raster_3x3(date="2023-09-20"))
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
+# --- real imagery ---
+
+
+@pytest.mark.parametrize(
+    ("path", "bands", "sensor", "date"),
+    [
+        ("taizhou_landsat7_2000_2003/taizhou_LE07_20000317.tif", 6, "landsat7", "2000-03-17"),
+        ("chiapas_landsat7_1999_2002/LE70220491999322EDC01_stack.gtif", 8, "landsat7", "1999-11-18"),
+        ("raleigh_landsat7_2000/raleigh_LE07_2000.tif", 6, "landsat7", None),
+        ("landsat_per_band_folders/bale_LT05_20101218/LT51670552010352MLK00_B4.tif", 1, "landsat5", "2010-12-18"),
+        ("pilbara_s2_fire_2018_2019/pilbara_S2L2A_20190105.tif", 8, "sentinel2_l2a", "2019-01-05"),
+        ("brandenburg_s2_jp2_20170216/IMG_DATA/T33UUU_20170216T102101_B04.jp2", 1, "sentinel2_l1c", "2017-02-16"),
+        ("barbellino_s2_2017_2019/S2A2A_20190723_022_Barbellino_BOA_10.tif", 11, "sentinel2_l2a", "2019-07-23"),
+        ("northdakota_naip_2009_2020/m_4709963_se_14_1_20150926_crop.tif", 4, None, "2015-09-26"),
+        ("single_scenes/tucurui_LT05_19880814_lsat.tif", 7, "landsat5", "1988-08-14"),
+        ("vaud_corine_2006_2012/ls100_06.tif", 1, None, None),
+    ],
+)
+def test_real_scenes_are_recognised(test_data, path, bands, sensor, date):
+    raster = read_raster(test_data / path)
+    assert (len(raster.data), raster.sensor, raster.date) == (bands, sensor, date)
+
+
+def test_every_real_raster_survives_a_round_trip(test_data, tmp_path):
+    suffixes = (".tif", ".tiff", ".gtif", ".jp2", ".bmp")
+    paths = [path for path in sorted(test_data.rglob("*")) if path.suffix.lower() in suffixes]
+    done = 0
+    for path in paths:
+        original = read_raster(path, max_side=200)
+        write_raster(tmp_path / "a.tif", original)
+        back = read_raster(tmp_path / "a.tif")
+        shown = np.broadcast_to(original.valid, original.data.shape)
+        assert np.array_equal(back.data[shown], original.data[shown], equal_nan=original.data.dtype.kind in "fc"), path
+        assert (back.valid == original.valid).all(), path
+        assert back.band_names == original.band_names and back.sensor == original.sensor, path
+        assert back.grid.same_as(original.grid) or original.grid.crs is None, path
+        done += 1
+    assert done == len(paths) >= 149

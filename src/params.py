@@ -205,6 +205,9 @@ class GrpoArguments(StageArguments, GRPOConfig):
     stage1: str = field(default="none", metadata={"help": "stage 1 adapter or model folder; none starts from the base"})
     rewards: str = field(default="rsvqa_reward", metadata={"help": "names in REWARD_FUNCS, separated by commas"})
     max_prompt_length: int = field(default=0, metadata={"help": "longest prompt text in tokens, visual ones not counted"})
+    # trl 1.16 gathers the pictures of a batch for its table only on ranks that have some: a rank with text-only
+    # prompts then waits for ever. Completions are logged to completions.jsonl instead.
+    log_multimodal: bool = False
 
     def __post_init__(self) -> None:
         self.apply_warmup_ratio()

@@ -58,7 +58,7 @@ def simulate_county(
 
     Args:
         out: folder; an earlier county in it is replaced.
-        seed: non-negative integer that decides everything random.
+        seed: 0 or more; decides everything random.
         size: pixels on a side of the square scene, 64..2048.
         sensor: "sentinel2_l2a" (10 m), or "landsat5", "landsat7", "landsat8", "landsat9" (30 m).
         dates: ISO dates of acquisition, each once.
@@ -80,12 +80,12 @@ def simulate_county(
         landscape = build_landscape(profile, frame, seed, pixel_m)
         events = plan_events(landscape, days)
         progress.update()
-        scenes, classes, labels, files = [], {}, {}, []
-        for number, day in enumerate(days):
+        zones = build_zones(landscape, state_on(landscape, events, days[0]), np.random.default_rng([seed, 4]))
+        files = _write_zones(out, grid, zones)
+        scenes, classes, labels = [], {}, {}
+        for day in days:
             progress.set_description(str(day))
             state = state_on(landscape, events, day)
-            if number == 0:
-                zones = build_zones(landscape, state, np.random.default_rng([seed, 4]))
             weather = np.random.default_rng([seed, 5, day.toordinal()])
             seen = observe(landscape, state, pixel_m, cloud_share, sensor == "sentinel2_l2a", weather)
             labels[str(day)] = majority_class(state.cover, _FACTOR)
@@ -94,13 +94,13 @@ def simulate_county(
             scenes.append(_scene_record(state, seen, files[-4:]))
             progress.update()
         progress.set_description("truth")
-        files += _write_zones(out, grid, zones)
         truth = measure(classes, grid.resized((frame.n, frame.n)), frame, zones)
         truth["label_areas_m2"] = label_areas(labels, grid)
         progress.update()
-    county = _county_record(profile, grid, seed, size, sensor, crs, cloud_share, pixel_m)
-    options = f"--seed {seed} --size {size} --sensor {sensor} --crs {crs} --cloud_share {cloud_share}"
-    county["commands"] = [f"python -m src.geo.simulate {options} --dates {','.join(map(str, days))}"]
+    options = f"--seed {seed} --size {size} --sensor {sensor} --dates {','.join(map(str, days))}"
+    options += f" --crs {crs} --cloud_share {cloud_share}"
+    county = _county_record(profile, grid, seed, sensor, crs, cloud_share)
+    county |= {"commands": [f"python -m src.geo.simulate --out OUT {options}"]}
     county |= {"dates": [str(day) for day in days], "scenes": scenes, "files": files}
     county |= {"events": [_event_record(event, frame, grid) for event in events], "truth": truth}
     with atomic_path(out / "county.json") as partial:
@@ -153,11 +153,16 @@ def _scene_grid(crs_name: str, profile: CountyProfile, seed: int, size: int, pix
 def _remove_earlier(out: Path) -> None:
     """Delete the files that an earlier county in this folder lists, so that no stale date stays behind."""
     record = out / "county.json"
-    if record.exists():
-        for name in json.loads(record.read_text(encoding="utf-8")).get("files", []):
-            if not Path(name).is_absolute() and ".." not in Path(name).parts:
-                (out / name).unlink(missing_ok=True)
-        record.unlink()
+    if not record.exists():
+        return
+    try:
+        files = json.loads(record.read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{record} is not the record of a simulated county; choose another --out folder") from error
+    for name in files:
+        if not Path(name).is_absolute() and ".." not in Path(name).parts:
+            (out / name).unlink(missing_ok=True)
+    record.unlink()
 
 
 def _write_date(
@@ -218,7 +223,7 @@ def _event_record(event: Event, frame: Frame, grid: Grid) -> dict[str, Any]:
 
 
 def _county_record(
-    profile: CountyProfile, grid: Grid, seed: int, size: int, sensor: str, crs: str, cloud_share: float, pixel_m: float
+    profile: CountyProfile, grid: Grid, seed: int, sensor: str, crs: str, cloud_share: float
 ) -> dict[str, Any]:
     return {
         "simulated": True,
@@ -230,9 +235,9 @@ def _county_record(
         "crs": crs,
         "bounds": list(grid.bounds()),
         "sensor": sensor,
-        "size_px": size,
-        "pixel_m": pixel_m,
-        "fine_cell_m": pixel_m / _FACTOR,
+        "size_px": grid.shape_hw[0],
+        "pixel_m": grid.transform.a,
+        "fine_cell_m": grid.transform.a / _FACTOR,
         "cloud_share": cloud_share,
     }
 

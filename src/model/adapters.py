@@ -176,23 +176,38 @@ def attach_adapter(model: Any, adapter: str, *, is_trainable: bool = False, **op
         InputError: modules or shapes differ from those of the model, or an embedding or a tied head is targeted.
     """
     _read_adapter_config(adapter)
-    check_adapter_weights(model, adapter)
+    shapes = _adapter_shapes(adapter)
+    check_adapter_weights(model, adapter, shapes)
     try:
-        return PeftModel.from_pretrained(model, adapter, is_trainable=is_trainable, **options)
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"{adapter} does not fit the model {model.name_or_path}: {error}") from error
+        wrapped = PeftModel.from_pretrained(model, adapter, is_trainable=is_trainable, **options)
+    except KeyError as error:
+        raise InputError(f"{adapter}: {ADAPTER_WEIGHTS} holds nothing for {error}, which its config names") from error
+    except (ValueError, RuntimeError) as error:
+        # PEFT lists every weight on a line of its own; the first one tells enough.
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise InputError(f"{adapter} does not fit the model {model.name_or_path}: {reason}") from error
+    # For a missing LoRA weight PEFT only warns, and the module then does nothing.
+    saved = {key.split(".lora_")[0] for key in shapes}
+    for name, _ in wrapped.named_parameters():
+        module, is_lora, _ = name.partition(".lora_")
+        if is_lora and module not in saved:
+            raise InputError(f"{adapter}: {ADAPTER_WEIGHTS} holds nothing for {module}, which its config names")
+    return wrapped
 
 
-def check_adapter_weights(model: Any, adapter: str) -> None:
-    """Compare an adapter file's modules and shapes with a model, without loading the adapter.
+def _adapter_shapes(adapter: str) -> dict[str, tuple[int, ...]]:
+    with safe_open(Path(adapter) / ADAPTER_WEIGHTS, framework="pt") as file:
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+
+
+def check_adapter_weights(model: Any, adapter: str, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Compare the weights of an adapter file with a model.
 
     Raises:
-        InputError: a module is missing, a shape differs, or LoRA sits on tied embeddings.
+        InputError: a module is missing, a shape differs, or tied embeddings are trained.
     """
     places = {name: tuple(getattr(p, "ds_shape", p.shape)) for name, p in model.named_parameters()}
     tied = bool(model.config.get_text_config().tie_word_embeddings)
-    with safe_open(Path(adapter) / ADAPTER_WEIGHTS, framework="pt") as file:
-        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
     for key, shape in shapes.items():
         name = key.removeprefix("base_model.model.").replace(".base_layer.", ".")
         if tied and component_of(name) in ("embed", "head"):

@@ -140,9 +140,32 @@ def freeze_base(model: Any, model_args: ModelArguments, lora_args: LoraArguments
     """
     _check_flags(model, model_args, lora_args)
     model.requires_grad_(False)
+    _stop_at_frozen_tower(model)
     if lora_args.lora_enable and model_args.bits != 16:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        _keep_quantised_layout(model)
     return model
+
+
+def _keep_quantised_layout(model: Any) -> None:
+    # On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks 4-bit weights at the first pass in evaluation mode and
+    # cannot train on them afterwards: an evaluation in mid-run would end the run.
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit":
+            module.support_avx512bf16_for_cpu = False
+
+
+def _stop_at_frozen_tower(model: Any) -> None:
+    # gradient_checkpointing_enable marks the output of the patch embedding as needing gradients, which would then
+    # run through a frozen vision tower, and keep its activations, for nothing. The merger's input is the place to
+    # cut: its hook outlives repeated enabling, and PEFT's copy of the merger keeps it.
+    visual = model.get_submodule("model.visual")
+
+    def cut(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        tower = (*visual.patch_embed.parameters(), *visual.blocks.parameters())
+        return inputs if any(p.requires_grad for p in tower) else (inputs[0].detach(), *inputs[1:])
+
+    visual.merger.register_forward_pre_hook(cut)
 
 
 def prepare_trainable(
@@ -225,21 +248,6 @@ def require_trainable(model: Any) -> None:
             "no parameter is trainable: the adapter was loaded for inference (is_trainable=True is missing) "
             "or everything is frozen"
         )
-
-
-def require_input_grads(model: Any) -> None:
-    """Give reentrant checkpointing inputs that need gradients, only where something behind them is trained.
-
-    Replaces transformers' ``enable_input_require_grads`` (and undoes it, where TRL has called it): that one
-    also marks the output of the patch embedding, so that gradients run through a frozen vision tower for
-    nothing, and its activations are kept.
-    """
-    model.disable_input_require_grads()
-    modules = [model.get_input_embeddings()]
-    if any(p.requires_grad and component_of(name) == "vision" for name, p in model.named_parameters()):
-        modules += [module for name, module in model.named_modules() if name.endswith("visual.patch_embed")]
-    for module in modules:
-        module.register_forward_hook(lambda module, inputs, output: output.requires_grad_(True))
 
 
 def _count(parameter: Any) -> int:

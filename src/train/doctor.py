@@ -99,15 +99,12 @@ def parse(argv: Sequence[str], scratch: str) -> Run:
         InputError: a flag is unknown or its value cannot be used.
     """
     launcher = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    launcher.add_argument("--deepspeed", default=None)
+    launcher.add_argument("--deepspeed")
+    launcher.add_argument("--stage")
     launched, flags = launcher.parse_known_args(list(argv))
     names = {flag.split("=")[0] for flag in flags}
-    stage = "grpo" if {"--num_generations", "--stage1"} & names else "sft"
-    if "--stage" in names:
-        chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        chooser.add_argument("--stage")
-        stage = chooser.parse_known_args(flags)[0].stage
-    flags += [part for pair in _OVERRULED.items() for part in pair] + ["--output_dir", scratch]
+    stage = launched.stage or ("grpo" if {"--num_generations", "--stage1"} & names else "sft")
+    flags += [part for pair in _OVERRULED.items() for part in pair] + ["--output_dir", scratch, "--stage", stage]
     types = (ModelArguments, DataArguments, LoraArguments, GrpoArguments if stage == "grpo" else SftArguments)
     model_args, data_args, lora_args, args, own = setup.parse_arguments((*types, DoctorArguments), flags)
     args.max_steps = own.steps

@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from src.answers.compare import reward as score_answer
-from src.model.lora import component_of, component_table, format_table
+from src.model.components import component_of
+from src.model.lora import component_table, format_table
 from src.params import LoraArguments, ModelArguments
 from src.train.doctor_probes import (
     GradientWatch,
@@ -236,7 +237,7 @@ def check_logprobs(batches: Sequence[Sampled], dtype: torch.dtype) -> Check:
             f"{truncated.max():.2g}); the trainer does not know: gradients are biased"
         )
     references = [
-        (b.output["ref_per_token_logps"].cpu() - b.recomputed).abs()[b.mask]
+        (b.output["ref_per_token_logps"] - b.recomputed).abs()[b.mask]
         for b in batches
         if "ref_per_token_logps" in b.output
     ]

@@ -153,7 +153,7 @@ def check_lengths(rows: int, trimmed: int, refused: int, flag: str, warnings: Se
 def check_dropped(total: int, rejected: int, left_out: int) -> Check:
     """How many rows of the files are not trained on."""
     dropped = rejected + left_out
-    share = dropped / total if total else 1.0
+    share = dropped / total
     summary = f"{total - dropped} of {total} rows are trained on: {rejected} rejected, {left_out} too long"
     figures = {"total": total, "rejected": rejected, "left_out": left_out}
     reason = [f"{share:.0%} of the rows are dropped"] if dropped else []

@@ -211,7 +211,7 @@ class Sampled:
 
     Args:
         rows: dataset rows, each repeated once per generation.
-        output: what ``_generate_and_score_completions`` returned.
+        output: what ``_generate_and_score_completions`` returned, in main memory.
         completions: the texts.
         rewards: (rows, reward functions), NaN where a function does not apply.
         sampled: (rows, T) log-probabilities of the sampled tokens at the training temperature, from generation.
@@ -240,7 +240,7 @@ class Sampled:
         if "mm_token_type_ids" in output:
             full = torch.cat([output["prompt_mask"][index].bool(), self.mask[index]])
             batch["mm_token_type_ids"] = output["mm_token_type_ids"][index][full]
-        batch = {key: value.unsqueeze(0).cpu() for key, value in batch.items()}
+        batch = {key: value.unsqueeze(0) for key, value in batch.items()}
         return batch | self._pictures(index)
 
     def _pictures(self, index: int) -> dict[str, torch.Tensor]:
@@ -252,7 +252,7 @@ class Sampled:
         start = int(grids[:first].prod(dim=1).sum())
         grid = grids[first : first + counts[index]]
         pixels = self.output["pixel_values"][start : start + int(grid.prod(dim=1).sum())]
-        return {"pixel_values": pixels.cpu(), "image_grid_thw": grid.cpu()}
+        return {"pixel_values": pixels, "image_grid_thw": grid}
 
 
 class _SamplingWatch:
@@ -337,7 +337,7 @@ def _scored_batch(
     )
     return Sampled(
         rows=inputs,
-        output=output,
+        output={key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in output.items()},
         completions=[text if isinstance(text, str) else text[0]["content"] for text in completions],
         rewards=rewards.cpu(),
         sampled=watch.sampled[:, :width].cpu(),

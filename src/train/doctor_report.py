@@ -8,12 +8,13 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from src.errors import LandUseError
+from src.errors import LandUseError, MissingPathError
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +89,14 @@ class Report:
 
         Returns:
             What action returned, or None where it raised.
+
+        Raises:
+            MissingPathError: a file or folder named by a flag does not exist.
         """
         try:
             result = action(*args)
+        except MissingPathError:
+            raise  # bad input: the command ends with exit code 2
         except LandUseError as error:
             self.add(Check(name, "fail", str(error)))
             return None
@@ -115,6 +121,7 @@ class Report:
             "ok": not self.failed,
             "seed": seed,
             "seconds": round(time.perf_counter() - self._start, 1),
+            "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
             "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             "checks": [asdict(check) for check in self.checks],
         }

@@ -90,6 +90,13 @@ def test_none_is_none_in_any_unit() -> None:
     assert reward("没有", "0", "新增建设用地面积是多少？").reward == 1.0
 
 
+def test_a_label_of_no_table_stands_for_itself() -> None:
+    question = "Which change is the largest?"
+    assert reward("a sand pit", "sand pit", question, "largest_change").reward == 1.0
+    assert reward("a sand pit or water", "sand pit", question, "largest_change") == Scored("choice", 0.0, False)
+    assert reward("water", "sand pit", question, "largest_change") == Scored("choice", 0.0, True)
+
+
 def test_extract_answer() -> None:
     assert extract_answer("12") == "12"
     assert extract_answer("so <ANSWER>\n12 </ANSWER> done") == "12"

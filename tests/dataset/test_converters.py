@@ -17,9 +17,7 @@ def shown(store: ConversationStore, folder: Path) -> list[tuple]:
     """(id, image paths below the folder, [(role, text with * for images)]) of every row."""
     rows = []
     for conversation in store:
-        turns = [
-            (turn.role[0], "".join(part.get("text", "*") for part in turn.content)) for turn in conversation.turns
-        ]
+        turns = [(turn.role[0], "".join(part.get("text", "*") for part in turn.content)) for turn in conversation.turns]
         images = [str(Path(path).relative_to(folder)) for path in conversation.images]
         rows.append((conversation.id, images, turns))
     return rows

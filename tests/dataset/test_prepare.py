@@ -294,9 +294,7 @@ def test_prepare_rsvqa_downloads_and_resumes(repo: Path, tmp_path: Path):
     assert len(rows_of(output / "train.jsonl")) <= 4 and len(rows_of(output / "test.jsonl")) == 12
 
 
-@pytest.mark.parametrize(
-    ("hub", "program", "benchmark"), [("huggingface", "hf", 0), ("modelscope", "modelscope", 1)]
-)
+@pytest.mark.parametrize(("hub", "program", "benchmark"), [("huggingface", "hf", 0), ("modelscope", "modelscope", 1)])
 def test_prepare_mmdu(hub: str, program: str, benchmark: int, repo: Path, tmp_path: Path):
     name, archive = ("benchmark.json", "mmdu_pics.zip") if benchmark else ("mmdu-45k.json", "mmdu-45k_pics.zip")
     write_mmdu(tmp_path / "served", name, archive, archive[:-4], "mmdu_pics")

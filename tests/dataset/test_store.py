@@ -227,7 +227,9 @@ def test_paths_start_at_the_image_folder_or_at_the_data_file(tmp_path: Path):
     path = write(tmp_path / "a.json", [mmdu])
     assert ConversationStore(path)[0].images == (str(tmp_path / "a.png"),)
     assert ConversationStore(path, folder)[0].images == (str(folder / "a.png"),)
-    absolute = write(tmp_path / "b.json", [with_image(0, str(folder / "a.png")), with_image(1, f"file://{folder}/a.png")])
+    absolute = write(
+        tmp_path / "b.json", [with_image(0, str(folder / "a.png")), with_image(1, f"file://{folder}/a.png")]
+    )
     assert {row.images for row in ConversationStore(absolute, tmp_path)} == {(str(folder / "a.png"),)}
 
 

@@ -259,3 +259,17 @@ def test_sharded_models_have_a_fingerprint(base, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-1] + b"\x7f")
     assert len(before) == 16 and fingerprint_model(str(tmp_path)) != before
     assert fingerprint_model("") == ""
+
+
+def test_an_adapter_whose_config_and_weights_disagree_is_refused(base, stage1, stage2, tmp_path):
+    """PEFT only warns about missing weights, and the module then does nothing."""
+    other_rank = edited(stage1, tmp_path / "rank", r=4)
+    with pytest.raises(InputError, match="does not fit the model .*size mismatch"):
+        load_policy(base, [other_rank], dtype=torch.float32)
+    for source, before, lost in ((stage1, [], "layers.0.mlp.up_proj"), (stage2, [stage1], "visual.merger.ln_q")):
+        folder = copy(source, tmp_path / lost)
+        weights = load_file(folder / "adapter_model.safetensors")
+        kept = {name: value for name, value in weights.items() if lost not in name}
+        save_file(kept, folder / "adapter_model.safetensors", {"format": "pt"})
+        with pytest.raises(InputError, match=f"holds nothing for .*{lost}"):
+            load_policy(base, [*before, str(folder)], dtype=torch.float32)

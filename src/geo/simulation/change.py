@@ -31,7 +31,9 @@ _PARCEL_REACH_M, _SMALLEST_M2 = 400.0, 900.0
 # Share of the county that changes between the first and the last date, and the length of the bare-soil
 # stage of a building site in days.
 _CHANGED_SHARE = (0.03, 0.07)
-_SITE_DAYS = (120, 300)
+# A kind of change takes at most this share, times its weight, of the covers that it may replace.
+_LARGEST_LOSS = 0.3
+_SITE_DAYS = (60, 180)
 
 
 @dataclass(frozen=True)
@@ -96,15 +98,18 @@ def plan_events(landscape: Landscape, dates: list[date]) -> list[Event]:
     free = np.ones(landscape.cover.shape, bool)
     events: list[Event] = []
     names, weights = list(_KINDS), np.array([w for w, _ in _KINDS.values()])
+    of_cover = np.bincount(landscape.cover.ravel(), minlength=len(Cover))
+    left = {kind: _LARGEST_LOSS * weight * of_cover[list(old)].sum() for kind, (weight, old) in _KINDS.items()}
     changed = 0
-    for _ in range(2000):
+    for _ in range(1500):
         if changed >= wanted:
             break
         kind = str(rng.choice(names, p=weights / weights.sum()))
-        cells = _region(landscape, kind, free, rng)
-        if cells is None:
+        cells = _region(landscape, kind, free, rng) if left[kind] > 0 else None
+        if cells is None or len(cells[0]) > left[kind]:
             continue
         free[cells] = False
+        left[kind] -= len(cells[0])
         early = rng.random() < 0.15 or last - first < 10
         start = rng.integers(first - 360, first) if early else rng.integers(first + 3, last - 3)
         style = int(WORKS if rng.random() < 0.4 else VILLAGE) if kind == "construction" else 0
@@ -219,7 +224,8 @@ def state_on(landscape: Landscape, events: list[Event], day: date) -> State:
     level_m = water_level(landscape.seed, day)
     basin = landscape.terrain.basin_m
     cover[(cover == Cover.LAKE) & (basin + level_m <= 0)] = Cover.MUDFLAT
-    soft = np.isin(cover, [int(c) for c in (*_GRASSES, *_WOODS, Cover.SAND, Cover.BARE_SOIL, *_FIELDS)])
+    # Farmland is diked; only wild banks are flooded.
+    soft = np.isin(cover, [int(c) for c in (*_GRASSES, *_WOODS, Cover.SAND, Cover.BARE_SOIL)])
     cover[soft & (basin + level_m > 0) & (basin > -1.2)] = Cover.LAKE
     crop_year = day.year + (day.timetuple().tm_yday >= 275)
     crop = crops_in_year(landscape.profile, landscape.parcels, crop_year, landscape.seed)

@@ -13,8 +13,9 @@ from src.geo.simulation.landscape import Landscape
 from src.geo.simulation.noise import fractal_noise
 from src.geo.simulation.spectra import BAND_ROLES, COVER_SPECTRA, cover_table, crop_table
 
-# Standard deviation of a Gaussian point spread in pixels: a modulation transfer of about 0.3 at Nyquist for
-# the 10 m bands, and 20 m bands on the 10 m grid (Sentinel-2 MSI technical guide, performance).
+# Standard deviation of a Gaussian point spread in pixels. With the averaging over the pixel itself it gives a
+# modulation transfer of exp(-2 (0.5 pi 0.45)^2) * 2 / pi = 0.23 at Nyquist, as multispectral scanners have
+# (0.15-0.30); the second value is for 20 m bands on the 10 m grid.
 _BLUR_PX = 0.45
 _BLUR_PX_20M = 0.85
 # Path reflectance left by the atmospheric correction at haze 1, and noise (absolute, relative).

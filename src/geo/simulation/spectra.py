@@ -7,13 +7,16 @@ doi:10.1016/j.rse.2005.10.021).
 
 The six values of a material are blue, green, red, near infrared, shortwave
 infrared 1 and 2 (Sentinel-2 B02 B03 B04 B08 B11 B12; Landsat 8 bands 2-7). They
-are typical values rounded by hand to what the named sources show at those bands,
-not copies of single spectra; each landscape adds variance within a class:
+are rounded typical values set by hand within what the named sources report, not
+copies of single spectra, and the small differences between the sensors' bands
+are left out; each landscape adds variance within a class. A test compares them
+with class means of a real surface-reflectance scene. Sources:
 
 - USGS: Spectral Library Version 7 (Kokaly et al. 2017, doi:10.3133/ds1035),
   chapters V (vegetation), S (soils and mixtures), A (artificial materials) and L;
 - ECOSTRESS spectral library 1.0 (Meerdink et al. 2019, doi:10.1016/j.rse.2019.05.015);
-- Herold et al. 2004 (doi:10.1016/j.rse.2004.02.013) for roofs and roads.
+- Herold et al. 2004 (doi:10.1016/j.rse.2004.02.013) for roofs and roads, lowered
+  for the shade between buildings.
 """
 
 from dataclasses import dataclass

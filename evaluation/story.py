@@ -4,7 +4,7 @@
         --data OUT/data/test/vqa_test.jsonl --train_data OUT/data/train/vqa_train.jsonl --out OUT/report.json
 
 Scores are mean rewards of the training's own router, greedy and sampled at the
-training temperature; intervals are paired bootstraps clustered by picture.
+training temperature; intervals are paired bootstraps clustered by chip.
 Two floors stand beside them: the most frequent training answer of each type
 (majority) and the model's answers to other pictures (shuffled).
 """
@@ -39,7 +39,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Questions:
-    """Held-out questions as arrays: prompts with pictures, references, types, picture clusters."""
+    """Held-out questions as arrays: prompts with pictures, references, types, place clusters."""
 
     rows: list[Conversation]
 
@@ -50,9 +50,9 @@ class Questions:
 
     @property
     def clusters(self) -> np.ndarray:
-        """Number of the picture that each row asks about."""
-        names = {images: i for i, images in enumerate(sorted({row.images for row in self.rows}))}
-        return np.asarray([names[row.images] for row in self.rows])
+        """Number of the place that each row asks about: its chip where named, else its pictures."""
+        places = [str(row.meta.get("chip", row.images)) for row in self.rows]
+        return np.unique(places, return_inverse=True)[1]
 
     def prompts(self, pictures_of: Sequence[int] | None = None) -> list[list[dict[str, Any]]]:
         """Messages to ask; ``pictures_of[i]`` names the row whose pictures question i is asked about."""
@@ -103,7 +103,7 @@ def interval(values: np.ndarray, clusters: np.ndarray, seed: int = 0) -> list[fl
 
     Args:
         values: (N,) float; for a paired comparison, the differences.
-        clusters: (N,) int, the picture of each value.
+        clusters: (N,) int, the place of each value.
         seed: of the resampling.
     """
     order = np.unique(clusters, return_inverse=True)[1]
@@ -123,8 +123,7 @@ def per_kind(values: np.ndarray, questions: Questions) -> dict[str, Any]:
     kinds = np.asarray(questions.kinds)
     picked = {kind: kinds == kind for kind in sorted(set(kinds))}
     return {
-        kind: {"n": int(mask.sum())} | measured(values[mask], questions.clusters[mask])
-        for kind, mask in picked.items()
+        kind: {"n": int(mask.sum())} | measured(values[mask], questions.clusters[mask]) for kind, mask in picked.items()
     }
 
 
@@ -172,20 +171,21 @@ def load_stage(name: str, args: argparse.Namespace) -> Engine:
     adapters = {"base": [], "sft": [args.sft], "grpo": [args.sft, args.grpo]}
     if name == "merged":
         return Engine.load(args.merged, dtype=torch.float32)
-    return Engine.load(args.base, adapters=[a for a in adapters[name] if a != "none"], dtype=torch.float32)
+    chosen = [adapter for adapter in adapters[name] if adapter != "none"]
+    return Engine.load(args.base, adapters=chosen, dtype=torch.float32)
 
 
-def provenance(args: argparse.Namespace, started: float) -> dict[str, Any]:
+def provenance(args: argparse.Namespace, started: float, module: str) -> dict[str, Any]:
     """Commit, command, arguments, versions and hardware of this result."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         "commit": commit or None,
-        "command": "python -m evaluation.story " + " ".join(sys.argv[1:]),
+        "command": f"python -m {module} " + " ".join(sys.argv[1:]),
         "args": {key: str(value) for key, value in vars(args).items()},
         "versions": {name: version(name) for name in PACKAGES},
         "hardware": {"cpu": platform.processor() or platform.machine(), "threads": torch.get_num_threads()},
         "seed": args.seed,
-        "seconds": {"story": round(time.time() - started, 1)} | _timings(args.timings),
+        "seconds": round(time.time() - started, 1),
     }
 
 
@@ -257,7 +257,9 @@ def main() -> None:
         for mode in ("sampled", "greedy")
     }
     report = {"stages": stages, "gain": gain, "merge": _json_file(args.merge_report), "n": len(questions.rows)}
-    report = provenance(args, started) | report
+    origin = provenance(args, started, "evaluation.story")
+    origin["seconds"] = {"story": origin["seconds"]} | _timings(args.timings)
+    report = origin | report
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print(table(stages, gain))

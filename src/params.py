@@ -10,55 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import TrainingArguments
-from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from trl import GRPOConfig
 
-from src.constants import VISUAL_TOKEN_PX
+from src.budget import TOKEN_AREA, PixelBudget
 from src.errors import InputError
-
-TOKEN_AREA = VISUAL_TOKEN_PX * VISUAL_TOKEN_PX
-
-
-@dataclass(frozen=True)
-class PixelBudget:
-    """How many pixels an image may cost; shared by training, evaluation and the app.
-
-    Args:
-        image_min_pixels: an image is enlarged to at least this area.
-        image_max_pixels: an image is shrunk to at most this area.
-        max_tokens: longest sample in tokens, text and visual together; 0 means no limit.
-    """
-
-    image_min_pixels: int = 256 * TOKEN_AREA
-    image_max_pixels: int = 1280 * TOKEN_AREA
-    max_tokens: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.image_min_pixels <= self.image_max_pixels:
-            raise InputError(
-                f"image_min_pixels={self.image_min_pixels}, image_max_pixels={self.image_max_pixels}: "
-                "expected 0 < min <= max; pixels are areas such as 1280*28*28"
-            )
-
-    def visual_tokens(self, width: int, height: int) -> int:
-        """Visual tokens of one image after Qwen's resizing rule (28 px a token and side)."""
-        resized_h, resized_w = smart_resize(
-            height, width, VISUAL_TOKEN_PX, self.image_min_pixels, self.image_max_pixels
-        )
-        return (resized_h // VISUAL_TOKEN_PX) * (resized_w // VISUAL_TOKEN_PX)
-
-    def apply(self, processor: Any) -> None:
-        """Write the budget into a processor, so that it is saved with the model."""
-        processor.image_processor.size = {
-            "shortest_edge": self.image_min_pixels,
-            "longest_edge": self.image_max_pixels,
-        }
-
-    @classmethod
-    def of(cls, processor: Any, max_tokens: int = 0) -> "PixelBudget":
-        """Read the budget that a processor was saved with."""
-        size = processor.image_processor.size
-        return cls(int(size["shortest_edge"]), int(size["longest_edge"]), max_tokens)
 
 
 @dataclass
@@ -99,7 +54,7 @@ class LoraArguments:
     lora_dropout: float = 0.05
     lora_bias: str = field(default="none", metadata={"help": "none, all or lora_only"})
     lora_weight_path: str = field(default="", metadata={"help": "continue training this adapter"})
-    lora_namespan_exclude: str = field(default="[]", metadata={"help": "name parts to leave out, a Python list as text"})
+    lora_namespan_exclude: str = field(default="[]", metadata={"help": "names to leave out, a Python list as text"})
     num_lora_modules: int = field(default=-1, metadata={"help": "-1 all, n only the last n modules"})
 
     def __post_init__(self) -> None:
@@ -147,7 +102,7 @@ class DataArguments:
     video_max_pixels: int = 768 * TOKEN_AREA
     video_resized_width: int | None = None
     video_resized_height: int | None = None
-    fps: float | None = field(default=None, metadata={"help": "frames a second of a video (default 1.0); not with nframes"})
+    fps: float | None = field(default=None, metadata={"help": "video frames a second (default 1.0); not with nframes"})
     nframes: int | None = field(default=None, metadata={"help": "frames of a video; not with fps"})
     max_seq_length: int = field(default=32768, metadata={"help": "longer dialogues lose whole trailing turns"})
 
@@ -202,9 +157,11 @@ class SftArguments(StageArguments, TrainingArguments):
 class GrpoArguments(StageArguments, GRPOConfig):
     """Stage 2: GRPO with rewards routed by question type."""
 
-    stage1: str = field(default="none", metadata={"help": "stage 1 adapter or model folder; none starts from the base"})
+    stage1: str = field(default="none", metadata={"help": "stage 1 adapter or model; none starts from the base"})
     rewards: str = field(default="rsvqa_reward", metadata={"help": "names in REWARD_FUNCS, separated by commas"})
-    max_prompt_length: int = field(default=0, metadata={"help": "longest prompt text in tokens, visual ones not counted"})
+    max_prompt_length: int = field(
+        default=0, metadata={"help": "longest prompt in text tokens; visual ones are not cut"}
+    )
     # trl 1.16 gathers the pictures of a batch for its table only on ranks that have some: a rank with text-only
     # prompts then waits for ever. Completions are logged to completions.jsonl instead.
     log_multimodal: bool = False

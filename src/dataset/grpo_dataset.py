@@ -49,7 +49,8 @@ def build_grpo_dataset(
         else:
             rows.append(row)
     if too_long:
-        logger.warning("--max_prompt_length %d leaves out %d of %d rows", max_prompt_length, too_long, len(conversations))
+        total = len(conversations)
+        logger.warning("--max_prompt_length %d leaves out %d of %d rows", max_prompt_length, too_long, total)
     if not rows:
         raise InputError(f"no row has a prompt of at most {max_prompt_length} text tokens: raise --max_prompt_length")
     dataset = Dataset.from_list(rows)

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from src.budget import PixelBudget
 from src.constants import IGNORE_INDEX, IM_END, IM_START
 from src.dataset.images import image_size, load_image
 from src.dataset.schema import Conversation
 from src.dataset.videos import VideoOptions, load_video
 from src.errors import InputError
-from src.params import PixelBudget
 
 # An upper bound of the template's own tokens per turn: <|im_start|>role\n ... <|im_end|>\n.
 _TEMPLATE_TOKENS_PER_TURN = 8
@@ -54,13 +54,13 @@ class MediaOptions:
 
     def image_tokens(self, path: str) -> int:
         """Visual tokens of an image, from its header."""
-        width, height = self.resized_wh or _cached_size(path)
+        width, height = self.resized_wh or _cached_size(path, self.allow_remote)
         return self.budget.visual_tokens(width, height)
 
 
 @functools.lru_cache(maxsize=200_000)
-def _cached_size(path: str) -> tuple[int, int]:
-    return image_size(path)
+def _cached_size(path: str, allow_remote: bool) -> tuple[int, int]:
+    return image_size(path, allow_remote=allow_remote)
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,7 @@ def first_turns(conversation: Conversation, count: int) -> Conversation:
     turns = conversation.turns[:count]
     images = sum(turn.count("image") for turn in turns)
     videos = sum(turn.count("video") for turn in turns)
-    return replace(
-        conversation, turns=turns, images=conversation.images[:images], videos=conversation.videos[:videos]
-    )
+    return replace(conversation, turns=turns, images=conversation.images[:images], videos=conversation.videos[:videos])
 
 
 def count_tokens(conversation: Conversation, processor: Any, media: MediaOptions) -> int:

@@ -24,7 +24,7 @@ from src.dataset.store import ConversationStore
 from src.errors import InputError, run_command
 
 if TYPE_CHECKING:
-    from src.params import PixelBudget
+    from src.budget import PixelBudget
 
 # Averages of Qwen's tokenizer, for the estimate: characters per token in ASCII text and in Chinese.
 _ASCII_PER_TOKEN = 4.0

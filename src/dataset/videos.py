@@ -84,7 +84,5 @@ def _resize(frame: Any, options: VideoOptions) -> Any:
     if options.resized_wh:
         width, height = options.resized_wh
     else:
-        height, width = smart_resize(
-            frame.height, frame.width, VISUAL_TOKEN_PX, options.min_pixels, options.max_pixels
-        )
+        height, width = smart_resize(frame.height, frame.width, VISUAL_TOKEN_PX, options.min_pixels, options.max_pixels)
     return frame.resize((width, height))

@@ -17,11 +17,11 @@ import torch
 from tqdm import tqdm
 from transformers import GenerationConfig
 
+from src.budget import PixelBudget
 from src.constants import IM_END, IMAGE_PAD, SPECIAL_TOKENS, VIDEO_PAD
 from src.errors import InputError
 from src.model.adapters import adapter_base, adapter_chain, attach_adapter, check_lineage, is_adapter
 from src.model.load import load_model, load_policy, load_processor, processor_source
-from src.params import PixelBudget
 
 Message = dict[str, Any]
 Conversation = Sequence[Message]

@@ -24,11 +24,11 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel
 
+from src.budget import PixelBudget
 from src.constants import DEFAULT_SYSTEM_MESSAGE
 from src.errors import InputError, VerificationError, run_command
 from src.model.adapters import adapter_base, attach_adapter, check_lineage, is_adapter
 from src.model.load import cast_parameters, load_model, load_processor, processor_source
-from src.params import PixelBudget
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from torch import nn
 _CORE_PARTS = ("visual", "language_model")
 
 
-def vision_language_core(model: nn.Module) -> nn.Module:
+def vision_language_core(model: nn.Module) -> Any:
     """The module that owns both the vision tower and the language model, whatever wraps it."""
     for module in model.modules():
         if all(isinstance(getattr(module, part, None), nn.Module) for part in _CORE_PARTS):
@@ -37,7 +37,7 @@ def always_run_vision(model: nn.Module) -> None:
     core.language_model.register_forward_pre_hook(_BlankImage(core), with_kwargs=True)
 
 
-def _drop_empty_media(core: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _drop_empty_media(core: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     for pixels, grid in (("pixel_values", "image_grid_thw"), ("pixel_values_videos", "video_grid_thw")):
         if kwargs.get(pixels) is not None and kwargs[pixels].numel() == 0:
             kwargs = kwargs | {pixels: None, grid: None}
@@ -49,7 +49,7 @@ def _drop_empty_media(core: nn.Module, args: Any, kwargs: dict[str, Any]) -> tup
 class _BlankImage:
     """Adds zero times a blank image's features to a sequence without media."""
 
-    def __init__(self, core: nn.Module) -> None:
+    def __init__(self, core: Any) -> None:
         self._core = core
 
     def __call__(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:

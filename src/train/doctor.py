@@ -256,7 +256,9 @@ def _examine_sampling(run: Run, trainer: Any, images: list[list[str]], processor
         return 0
     group = trainer.num_generations
     report.attempt("rewards", checks.check_rewards, batches, group, trainer.reward_weights)
-    report.attempt("logprobs", checks.check_logprobs, batches, setup.model_dtype(run.args))
+    # 8-bit layers round activations by the rows that they see together, so passes differ as in half precision.
+    dtype = torch.bfloat16 if run.model_args.bits == 8 else setup.model_dtype(run.args)
+    report.attempt("logprobs", checks.check_logprobs, batches, dtype)
     report.attempt("images", _grpo_images, trainer, batches, images, _vision_tokens(processor))
     return max(batch.output["prompt_ids"].size(1) for batch in batches)
 

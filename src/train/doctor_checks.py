@@ -216,7 +216,7 @@ def check_logprobs(batches: Sequence[Sampled], dtype: torch.dtype) -> Check:
 
     Args:
         batches: sampled generation batches.
-        dtype: dtype of the base model, which sets the tolerance.
+        dtype: precision that the model computes in, which sets the tolerance.
     """
     most, mean = LOGPROB_TOLERANCE[dtype]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import HfArgumentParser, TrainingArguments
 
 from src.dataset.sft_dataset import LengthPlan, MediaOptions
@@ -25,7 +24,7 @@ from src.trainer.param_groups import component_learning_rates
 logger = logging.getLogger(__name__)
 
 
-def parse_arguments(types: Sequence[type], argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+def parse_arguments(types: Sequence[Any], argv: Sequence[str] | None = None) -> tuple[Any, ...]:
     """Parse the command line into dataclasses and start the processes of a CPU run.
 
     DeepSpeed on several CPU processes must open its own communication before
@@ -40,7 +39,7 @@ def parse_arguments(types: Sequence[type], argv: Sequence[str] | None = None) ->
 
         deepspeed.init_distributed(dist_backend="gloo")
     try:
-        parsed = HfArgumentParser(types).parse_args_into_dataclasses(arguments, look_for_args_file=False)
+        parsed = HfArgumentParser(list(types)).parse_args_into_dataclasses(arguments, look_for_args_file=False)
     except InputError:
         raise
     except (ValueError, TypeError) as error:
@@ -119,6 +118,8 @@ def open_store(path: str, folder: str | None, data_args: DataArguments, output_d
         folder,
         data_format=data_args.data_format,
         skip_bad_rows=data_args.skip_bad_rows,
+        # One unreadable picture must not end an epoch when bad rows are to be left out.
+        check_headers=data_args.skip_bad_rows,
         rejects_path=rejects,
         allow_remote_images=data_args.allow_remote_images,
     )
@@ -134,7 +135,7 @@ def use_liger(model_args: ModelArguments, args: TrainingArguments) -> None:
         logger.info("--use_liger True: no CUDA device or no liger-kernel here, so the stock layers are used")
 
 
-def print_plan(model: nn.Module, args: Any, media: MediaOptions, rows: int) -> None:
+def print_plan(model: Any, args: Any, media: MediaOptions, rows: int) -> None:
     """Print what will be trained, on how much data, at which budget; main process only."""
     if args.process_index:
         return

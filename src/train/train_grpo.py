@@ -36,8 +36,12 @@ def load_start(model_args: ModelArguments, args: GrpoArguments) -> PreTrainedMod
     Raises:
         MissingPathError: --stage1 names a folder that is not there.
     """
-    quantised = {"bits": model_args.bits, "double_quant": model_args.double_quant, "quant_type": model_args.quant_type}
-    common = {
+    quantised: dict[str, Any] = {
+        "bits": model_args.bits,
+        "double_quant": model_args.double_quant,
+        "quant_type": model_args.quant_type,
+    }
+    common: dict[str, Any] = {
         "dtype": setup.model_dtype(args),
         "disable_flash_attn2": model_args.disable_flash_attn2,
         "cache_dir": model_args.cache_dir,
@@ -57,7 +61,7 @@ def load_start(model_args: ModelArguments, args: GrpoArguments) -> PreTrainedMod
 
 def check_generations(args: GrpoArguments) -> None:
     """Say so when the group is too small for a learning signal."""
-    if args.num_generations < 4:
+    if (args.num_generations or 0) < 4:
         logger.warning(
             "--num_generations %d: with rewards of 0 and 1 most groups agree and give no gradient; use 8 or more",
             args.num_generations,
@@ -74,7 +78,7 @@ def build_trainer(
     eval_set: Dataset | None = None,
 ) -> GrpoTrainer:
     """The trainer of stage 2 around stage 1's policy, as this script and the doctor run it."""
-    model = load_start(model_args, args)
+    model: Any = load_start(model_args, args)
     peft_config = None
     if lora_args.lora_enable and not lora_args.lora_weight_path:
         model = freeze_base(model, model_args, lora_args)
@@ -90,7 +94,14 @@ def build_trainer(
         processing_class=processor,
         peft_config=peft_config,
     )
-    always_run_vision(trainer.model)
+    policy: Any = trainer.model
+    if model_args.bits < 16:
+        # TRL casts what is trained on a quantised base to bfloat16: that loses small updates, and the merger's
+        # inputs are float32 there.
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+    always_run_vision(policy)
     return trainer
 
 
@@ -119,8 +130,9 @@ def main() -> None:
 
     # Training
     trainer = build_trainer(model_args, lora_args, args, rewards, processor, train_set, eval_set)
-    require_trainable(trainer.model)
-    setup.print_plan(trainer.model, args, media, len(train_set))
+    policy: Any = trainer.model
+    require_trainable(policy)
+    setup.print_plan(policy, args, media, len(train_set))
     trainer.train(resume_from_checkpoint=setup.resume_point(args))
     trainer.save_state()
     trainer.save_model()

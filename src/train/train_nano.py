@@ -13,6 +13,7 @@ stage 1 teaches. The weights are stored in bfloat16.
 import argparse
 import json
 import random
+import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -123,7 +124,8 @@ def _train(args: argparse.Namespace, rows: list[Conversation], run: Path) -> Any
     dataset = TurnedPictures(
         group_by_picture(rows, args.turns, random.Random(args.seed)), processor, MediaOptions(NANO_BUDGET)
     )
-    print(f"{len(rows)} rows in {len(dataset)} dialogues, {len(tokenizer)} tokens, {model.num_parameters():,} parameters")
+    size = f"{model.num_parameters():,} parameters"
+    print(f"{len(rows)} rows in {len(dataset)} dialogues, {len(tokenizer)} tokens, {size}")
     training = SftArguments(
         output_dir=str(run),
         max_steps=args.steps,
@@ -147,6 +149,12 @@ def _train(args: argparse.Namespace, rows: list[Conversation], run: Path) -> Any
     trainer = SftTrainer(model, training, data_collator=collator, train_dataset=dataset, processing_class=processor)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(run))
     return trainer.model, processor
+
+
+def git_commit() -> str | None:
+    """Commit of the working tree, or None outside git."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def parse() -> argparse.Namespace:
@@ -183,7 +191,8 @@ def main() -> None:
     random.Random(args.seed).shuffle(held_out)
     record = {
         "seed": args.seed,
-        "args": {key: [str(v) for v in value] if isinstance(value, list) else str(value) for key, value in vars(args).items()},
+        "args": {key: str(value) for key, value in vars(args).items() if key not in ("data", "eval_data")},
+        "commit": git_commit(),
         "rows": len(rows),
         "parameters": model.num_parameters(),
         "seconds": round(seconds),

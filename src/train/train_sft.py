@@ -1,7 +1,7 @@
 """Stage 1: supervised fine-tuning with LoRA on language model and vision tower.
 
-    bash scripts/finetune_lora_vision.sh
-    python -m src.train.train_sft --model_id assets/nano --data_path D.json --output_dir OUT --use_cpu True
+bash scripts/finetune_lora_vision.sh
+python -m src.train.train_sft --model_id assets/nano --data_path D.json --output_dir OUT --use_cpu True
 """
 
 from typing import Any

@@ -41,7 +41,8 @@ class GrpoTrainer(ComponentOptimizer, GRPOTrainer):
         self, inputs: list[dict[str, Any]], prompts: list[Any], completions: list[Any], completion_ids_list: list[Any]
     ) -> torch.Tensor:
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        mode = "train" if self.model.training else "eval"
+        model: Any = self.model
+        mode = "train" if model.training else "eval"
         start = self.accelerator.process_index * len(prompts)
         local = rewards[start : start + len(prompts)].nansum(dim=1).tolist()
         self._watch(inputs, local, mode)

@@ -52,7 +52,7 @@ class ComponentOptimizer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Build the optimizer named by --optim over the component groups."""
         if self.optimizer is None:
-            target = self.model if model is None else model
+            target: Any = self.model if model is None else model
             groups = build_groups(
                 target.named_parameters(), component_learning_rates(self.args), self.args.weight_decay
             )

@@ -32,9 +32,7 @@ class AnswerSamples(TrainerCallback):
         self._trainer, self._dataset, self._max_new_tokens = trainer, dataset, max_new_tokens
         self._rows = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist()
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Answer, then write where the run is watched; every rank generates, the first one writes."""
         samples = [self._answer(row) for row in self._rows]
         if state.is_world_process_zero:
@@ -43,7 +41,7 @@ class AnswerSamples(TrainerCallback):
             text = json.dumps([sample for sample, _ in samples], ensure_ascii=False, indent=1)
             (folder / f"step_{state.global_step:06d}.json").write_text(text, encoding="utf-8")
             self._to_tensorboard(samples, state.global_step)
-            if "swanlab" in args.report_to:
+            if "swanlab" in (args.report_to or ()):
                 _to_swanlab(samples, state.global_step)
 
     def _answer(self, row: int) -> tuple[dict[str, Any], Any]:
@@ -64,9 +62,7 @@ class AnswerSamples(TrainerCallback):
     def _generate(self, asked: Conversation) -> str:
         processor, trainer = self._dataset.processor, self._trainer
         inputs = encode(asked, processor, self._dataset.media, add_generation_prompt=True)
-        batch = {
-            key: value.unsqueeze(0) if value.dim() == 1 else value for key, value in inputs.items()
-        }
+        batch = {key: value.unsqueeze(0) if value.dim() == 1 else value for key, value in inputs.items()}
         batch = {key: value.to(trainer.args.device) for key, value in batch.items()}
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             training = model.training

@@ -8,9 +8,9 @@ import av
 import pytest
 import torch
 from PIL import Image
-from tests.nano_data import SIDE, write_pictures, write_sft
 from transformers import AutoProcessor
 
+from src.budget import PixelBudget
 from src.constants import IGNORE_INDEX
 from src.dataset.collate import SftCollator
 from src.dataset.schema import IMAGE, Conversation, Turn, text_part
@@ -19,7 +19,7 @@ from src.dataset.store import ConversationStore
 from src.dataset.videos import VideoOptions
 from src.errors import InputError
 from src.model.nano import NANO_DIR
-from src.params import PixelBudget
+from tests.nano_data import SIDE, write_pictures, write_sft
 
 BUDGET = PixelBudget(SIDE * SIDE, 4 * SIDE * SIDE)
 

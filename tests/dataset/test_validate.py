@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from transformers import AutoProcessor
 
+from src.budget import PixelBudget
 from src.dataset import validate
 from src.dataset.images import load_image
 from src.dataset.store import ConversationStore
 from src.errors import InputError
-from src.params import PixelBudget
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -12,6 +12,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
+from src.budget import PixelBudget
 from src.errors import InputError, VerificationError, run_command
 from src.model import merge
 from src.model.adapters import attach_adapter
@@ -26,7 +27,7 @@ from src.model.merge import (
     score_difference,
 )
 from src.model.nano import build_variant
-from src.params import LoraArguments, ModelArguments, PixelBudget
+from src.params import LoraArguments, ModelArguments
 from tests.tiny import make_adapter, move
 
 Q_PROJ = "language_model.layers.1.self_attn.q_proj"

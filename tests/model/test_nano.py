@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl.chat_template_utils import get_training_chat_template
 
+from src.budget import PixelBudget
 from src.constants import SPECIAL_TOKENS
 from src.errors import InputError
 from src.model import nano
 from src.model.nano import FAMILIES, NANO_BUDGET, NANO_DIR, build_config, build_model, build_tokenizer, build_variant
-from src.params import PixelBudget
 
 
 def test_a_variant_loads_by_the_auto_classes(base, family):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.nano_data import BUDGET_FLAGS, write_sft, write_vqa
-from tests.runs import environment, losses
 
 from src.model.nano import build_variant
+from tests.nano_data import BUDGET_FLAGS, write_sft, write_vqa
+from tests.runs import environment, losses
 
 FLAGS = [*BUDGET_FLAGS, "--dataloader_num_workers", "0", "--bf16", "False", "--report_to", "none"]
 

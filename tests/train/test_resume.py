@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from tests.nano_data import write_sft, write_vqa
 from tests.runs import GRPO, SFT, losses, run, start
 

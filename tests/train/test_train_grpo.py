@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.nano_data import BUDGET_FLAGS, SIDE, write_sft, write_vqa
-from tests.runs import GRPO, SFT
 
+from src.budget import PixelBudget
 from src.dataset.grpo_dataset import build_grpo_dataset
 from src.dataset.sft_dataset import MediaOptions
 from src.dataset.store import ConversationStore
 from src.errors import InputError, MissingPathError, TrainingError
 from src.model.load import load_policy, load_processor
 from src.model.patches import vision_language_core
-from src.params import GrpoArguments, PixelBudget
+from src.params import GrpoArguments
 from src.train import reward_funcs, train_grpo, train_sft
 from src.trainer import grpo_trainer
+from tests.nano_data import BUDGET_FLAGS, SIDE, write_sft, write_vqa
+from tests.runs import GRPO, SFT
 
 SMALL = ["--per_device_train_batch_size", "8", "--max_steps", "2"]
 
@@ -127,7 +128,8 @@ def test_sampled_logprobs_equal_the_trainers(train, varied, monkeypatch, tmp_pat
         batch = real(self, inputs)
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-        media = {k: batch[k] for k in ("pixel_values", "image_grid_thw", "mm_token_type_ids", "num_images") if k in batch}
+        keys = ("pixel_values", "image_grid_thw", "mm_token_type_ids", "num_images")
+        media = {key: batch[key] for key in keys if key in batch}
         keep = batch["completion_ids"].shape[1]
         with torch.no_grad():
             ours, _, _ = self._get_per_token_logps_and_entropies(self.model, ids, mask, keep, **media)
@@ -179,7 +181,8 @@ def test_starts_from_stage_1_and_refers_to_it(monkeypatch, tiny, varied, tmp_pat
 
 def test_constant_rewards_raise_an_alarm_and_stop_the_run(train, monkeypatch, caplog, tmp_path):
     """Constant rewards trained nothing for days without a word."""
-    monkeypatch.setattr(reward_funcs, "REWARD_FUNCS", {"rsvqa_reward": lambda completions, **_: [0.7] * len(completions)})
+    constant = {"rsvqa_reward": lambda completions, **_: [0.7] * len(completions)}
+    monkeypatch.setattr(reward_funcs, "REWARD_FUNCS", constant)
     monkeypatch.setattr(grpo_trainer, "_PATIENCE", 2)
     with pytest.raises(TrainingError, match="constant rewards"):
         train(write_vqa(tmp_path / "d"), tmp_path / "out", "--max_steps", "5")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.nano_data import write_sft
-from tests.runs import SFT, losses, run
 
 from src.dataset.converters import CONVERTERS
 from src.train import train_sft
+from tests.nano_data import write_sft
+from tests.runs import SFT, losses, run
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Performance figures: each command prints a table, then one JSON line."""

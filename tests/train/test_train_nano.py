@@ -1,0 +1,66 @@
+"""The nano build: dialogues about one picture, turned pictures, a record beside the weights."""
+
+import json
+import random
+import sys
+
+import torch
+
+from src.dataset.sft_dataset import MediaOptions, encode
+from src.dataset.store import ConversationStore
+from src.model.load import load_processor
+from src.model.nano import NANO_BUDGET, NANO_DIR
+from src.train import train_nano
+from tests.nano_data import write_vqa
+
+
+def _rows(tmp_path, count=4):
+    path = write_vqa(tmp_path, count)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    # A second question about every picture.
+    again = [row | {"id": f"{row['id']}b", "conversations": rows[0]["conversations"]} for row in rows]
+    path.write_text("\n".join(json.dumps(row) for row in rows + again))
+    return path
+
+
+def test_questions_about_one_picture_become_one_dialogue(tmp_path):
+    store = ConversationStore(str(_rows(tmp_path)), str(tmp_path))
+    rows = [store[i] for i in range(len(store))]
+    dialogues = train_nano.group_by_picture(rows, 2, random.Random(3))
+    assert sum(len(d.turns) for d in dialogues) == 2 * len(rows)
+    for dialogue in dialogues:
+        assert len(dialogue.images) == 1
+        assert sum(turn.count("image") for turn in dialogue.turns) == 1
+        assert dialogue.turns[0].count("image") == 1
+
+
+def test_pictures_are_turned_alike_on_every_rerun(tmp_path):
+    store = ConversationStore(str(_rows(tmp_path)), str(tmp_path))
+    processor = load_processor(str(NANO_DIR))
+
+    def visits():
+        dataset = train_nano.TurnedPictures([store[i] for i in range(4)], processor, MediaOptions(NANO_BUDGET))
+        return [dataset[0]["pixel_values"] for _ in range(6)]
+
+    first, second = visits(), visits()
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert any(not torch.equal(first[0], other) for other in first[1:])
+    plain = encode(store[0], processor, MediaOptions(NANO_BUDGET))["pixel_values"]
+    assert all(torch.allclose(plain.mean(), other.mean(), atol=1e-3) for other in first)
+
+
+def test_build_writes_weights_and_a_record(tmp_path, monkeypatch):
+    data = tmp_path / "d"
+    path = _rows(data, 6)
+    path.rename(data / "vqa_train.jsonl")
+    (data / "vqa_test.jsonl").write_text((data / "vqa_train.jsonl").read_text())
+    argv = ["--data", data, "--eval_data", data, "--out", tmp_path / "out", "--run", tmp_path / "run"]
+    argv += ["--steps", 2, "--batch_size", 2, "--size", "tiny", "--vocab_size", 400]
+    monkeypatch.setattr(sys, "argv", ["train_nano", *map(str, argv)])
+    train_nano.main()
+    record = json.loads((tmp_path / "out" / "build.json").read_text())
+    assert record["rows"] == 12
+    assert {"presence", "count", "all"} <= set(record["held_out"])
+    assert record["held_out"]["all"]["n"] == 12
+    assert {"commit", "seed", "seconds", "parameters"} <= set(record)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "bfloat16"

@@ -26,7 +26,7 @@ launch src.train.train_grpo \
   --data_path "$DATA_PATH" \
   --image_folder "$IMAGE_FOLDER" \
   --output_dir "$OUTPUT_DIR" \
-  --lora_enable True --lora_rank 8 --lora_alpha 16 --lora_dropout 0.05 \
+  --lora_enable True --lora_rank 8 --lora_alpha 16 --lora_dropout 0 \
   --freeze_vision_tower True --freeze_llm True --freeze_merger False \
   --bf16 True --fp16 False \
   --image_min_pixels 200704 --image_max_pixels 401408 \

@@ -28,13 +28,15 @@ questions() { # questions OUT SPLIT DIALOGUES SEEDS...
   py -m src.dataset.landuse_vqa "${flags[@]}" --out "$out" --only_split "$split" --per_chip 8 \
     --dialogues "$dialogues" --balance --overwrite; }
 nano=(--image_min_pixels 12544 --image_max_pixels 78400 --dataloader_num_workers 0 --bf16 False --report_to tensorboard)
+grpo=(--learning_rate 5e-4 --max_steps "${GRPO_STEPS:-160}" --gradient_checkpointing False)
 stage1() { MODEL_NAME=assets/nano DATA_PATH="$OUT/train/mmdu_train.json" IMAGE_FOLDER="$OUT/train" OUTPUT_DIR="$OUT/sft" \
-  BATCH_PER_DEVICE=8 bash scripts/finetune_lora_vision.sh "${nano[@]}" --save_steps 50 --gradient_checkpointing False; }
+  BATCH_PER_DEVICE=8 bash scripts/finetune_lora_vision.sh "${nano[@]}" --save_steps 50 --gradient_checkpointing False \
+  --learning_rate 1e-3; }
 stage2() { MODEL_NAME=assets/nano STAGE1="$OUT/sft" DATA_PATH="$OUT/train/vqa_train.jsonl" IMAGE_FOLDER="$OUT/train" \
   OUTPUT_DIR="$OUT/grpo" DEEPSPEED=scripts/zero2.json BATCH_PER_DEVICE=32 GLOBAL_BATCH_SIZE=128 \
-  bash scripts/finetune_grpo.sh "${nano[@]}" --learning_rate 5e-4 --max_steps 160 --gradient_checkpointing False; }
+  bash scripts/finetune_grpo.sh "${nano[@]}" "${grpo[@]}"; }
 doctor() { py -m src.train.doctor --model_id assets/nano --use_cpu True --output_dir "$OUT/doctor" --lora_enable True \
-  --image_min_pixels 12544 --image_max_pixels 78400 "$@"; }
+  --image_folder "$OUT/train" --json "$OUT/doctor_$1.json" --stage "$@" "${nano[@]}"; }
 merge() { BASE=assets/nano ADAPTERS="$OUT/sft $OUT/grpo" OUTPUT_DIR="$OUT/merged" bash scripts/merge_lora.sh \
   --report "$OUT/merge.json"; }
 words() { local picture; picture=$(find "$OUT/test/images" -name '*.tif' | sort | head -n 1)
@@ -44,13 +46,14 @@ story() { py -m evaluation.story --base assets/nano --sft "$OUT/sft" --grpo "$OU
   --data "$OUT/test/vqa_test.jsonl" --train_data "$OUT/train/vqa_train.jsonl" --merge_report "$OUT/merge.json" \
   --timings "$OUT/done" --out "$OUT/report.json"; }
 
-step simulate simulate 11 12 13 14 91 92
-step questions_train questions "$OUT/train" train 600 11 12 13 14
-step questions_test questions "$OUT/test" test 0 91 92
+step simulate simulate 11 12 13 14 15 16 91 92 93
+step questions_train questions "$OUT/train" train 600 11 12 13 14 15 16
+step questions_test questions "$OUT/test" test 0 91 92 93
 step validate py -m src.dataset.validate --data_path "$OUT/train/vqa_train.jsonl,$OUT/train/mmdu_train.json" --model_id assets/nano
-step doctor_sft doctor --stage sft --data_path "$OUT/train/mmdu_train.json" --vision_lora True
+step doctor_sft doctor sft --data_path "$OUT/train/mmdu_train.json" --vision_lora True --lora_rank 32
 step stage1 stage1
-step doctor_grpo doctor --stage grpo --stage1 "$OUT/sft" --data_path "$OUT/train/vqa_train.jsonl" --freeze_merger False
+step doctor_grpo doctor grpo --stage1 "$OUT/sft" --data_path "$OUT/train/vqa_train.jsonl" --freeze_merger False \
+  --lora_rank 8 --num_generations 8 --max_completion_length 32 --beta 0.04 --temperature 0.9 --rows 32 "${grpo[@]}"
 step stage2 stage2
 step merge merge
 step words words

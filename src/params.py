@@ -165,6 +165,9 @@ class GrpoArguments(StageArguments, GRPOConfig):
     # trl 1.16 gathers the pictures of a batch for its table only on ranks that have some: a rank with text-only
     # prompts then waits for ever. Completions are logged to completions.jsonl instead.
     log_multimodal: bool = False
+    # trl 1.16 samples completions in training mode: with dropout they would come from another policy than the one
+    # whose log-probabilities are trained.
+    disable_dropout: bool = True
 
     def __post_init__(self) -> None:
         self.apply_warmup_ratio()

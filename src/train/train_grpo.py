@@ -59,6 +59,19 @@ def load_start(model_args: ModelArguments, args: GrpoArguments) -> PreTrainedMod
     return load_policy(model_args.model_id, [args.stage1], **common)
 
 
+def check_reference(lora_args: LoraArguments, args: GrpoArguments) -> None:
+    """Refuse full training from stage 1 with a KL term: TRL would load the base as its reference.
+
+    Raises:
+        InputError: no LoRA, a stage 1 folder and beta above 0.
+    """
+    if not lora_args.lora_enable and args.stage1.lower() != "none" and args.beta:
+        raise InputError(
+            "--stage1 without --lora_enable True and with --beta > 0: the reference would be the base, not stage 1; "
+            "enable LoRA, or merge stage 1 first (scripts/merge_lora.sh) and give it as --model_id with --stage1 none"
+        )
+
+
 def check_generations(args: GrpoArguments) -> None:
     """Say so when the group is too small for a learning signal."""
     if (args.num_generations or 0) < 4:
@@ -114,6 +127,7 @@ def main() -> None:
     setup.checkpointing_mode(args)
     setup.use_liger(model_args, args)
     check_generations(args)
+    check_reference(lora_args, args)
     rewards = select_rewards(args.rewards.split(","))
     set_seed(args.seed)
 

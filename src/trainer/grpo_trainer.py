@@ -45,15 +45,20 @@ class GrpoTrainer(ComponentOptimizer, GRPOTrainer):
         mode = "train" if model.training else "eval"
         start = self.accelerator.process_index * len(prompts)
         local = rewards[start : start + len(prompts)].nansum(dim=1).tolist()
-        self._watch(inputs, local, mode)
+        self._watch(inputs, local, mode, start)
         self._write_completions(inputs, completions, local, mode)
         return rewards
 
-    def _watch(self, inputs: list[dict[str, Any]], rewards: list[float], mode: str) -> None:
-        """Measure reward spread per type over the groups that lie on this process."""
-        groups: dict[tuple[Any, Any], list[float]] = defaultdict(list)
-        for row, value in zip(inputs, rewards, strict=True):
-            groups[(row.get("question_type"), json.dumps(row["prompt"], default=str))].append(value)
+    def _watch(self, inputs: list[dict[str, Any]], rewards: list[float], mode: str, start: int) -> None:
+        """Measure reward spread per type over the groups that lie on this process.
+
+        A group is num_generations rows in a row over all processes; the prompt does not name it, because the same
+        question is asked about many pictures.
+        """
+        size: Any = self.num_generations if mode == "train" else self.num_generations_eval
+        groups: dict[tuple[Any, int], list[float]] = defaultdict(list)
+        for position, (row, value) in enumerate(zip(inputs, rewards, strict=True), start):
+            groups[(row.get("question_type"), position // size)].append(value)
         spread: dict[str, list[float]] = defaultdict(list)
         for (kind, _), values in groups.items():
             spread[str(kind)].append(float(torch.tensor(values).std(correction=0)))

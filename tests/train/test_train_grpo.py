@@ -194,6 +194,18 @@ def test_missing_stage_1_is_an_error(train, tmp_path):
         train(write_vqa(tmp_path / "d"), tmp_path / "out", "--stage1", tmp_path / "absent")
 
 
+def test_full_training_from_stage_1_with_a_kl_term_is_refused(train, tmp_path):
+    """TRL would take the untrained base as the KL reference, not stage 1's policy."""
+    flags = ["--lora_enable", "False", "--stage1", tmp_path, "--freeze_llm", "False"]
+    with pytest.raises(InputError, match="reference would be the base"):
+        train(write_vqa(tmp_path / "d"), tmp_path / "out", *flags)
+
+
+def test_completions_are_sampled_without_dropout():
+    """Sampling in training mode drew from another policy than the trained one."""
+    assert GrpoArguments(output_dir="o", use_cpu=True, bf16=False).disable_dropout
+
+
 def test_two_generations_are_commented(caplog):
     train_grpo.check_generations(GrpoArguments(output_dir="o", num_generations=2, use_cpu=True, bf16=False))
     assert "use 8 or more" in caplog.text

@@ -7,6 +7,8 @@
 PYTHON="${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || command -v python3)}"
 BIN="$(dirname "$PYTHON")"
 
+[ "${1:-}" = --help ] && { sed -n '2,5s/^# //p' "$0"; exit 0; }
+
 die() { echo "error: $*" >&2; exit 2; }
 
 count_gpus() { nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true; }
@@ -14,7 +16,7 @@ count_gpus() { nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true; }
 # usage: accumulation GLOBAL PER_DEVICE DEVICES
 accumulation() {
   local step=$(($2 * $3))
-  [ $(($1 % step)) -eq 0 ] || die "GLOBAL_BATCH_SIZE=$1 is not a multiple of BATCH_PER_DEVICE=$2 x NUM_DEVICES=$3"
+  [ $(($1 % step)) -eq 0 ] || die "GLOBAL_BATCH_SIZE=$1 is not a multiple of BATCH_PER_DEVICE=$2 x $3 devices"
   echo $(($1 / step))
 }
 
@@ -32,8 +34,9 @@ launch() {
   elif [ "$devices" -gt "$gpus" ] && [ -z "${HOSTFILE:-}" ]; then
     die "NUM_DEVICES=$devices, but this machine has $gpus GPU(s)"
   fi
-  local accumulate
-  accumulate=$(accumulation "$GLOBAL_BATCH_SIZE" "$BATCH_PER_DEVICE" "$devices") || exit 2
+  local accumulate nodes=1
+  [ -z "${HOSTFILE:-}" ] || nodes=$(grep -c 'slots=' "$HOSTFILE") || die "HOSTFILE=$HOSTFILE names no node (slots=N)"
+  accumulate=$(accumulation "$GLOBAL_BATCH_SIZE" "$BATCH_PER_DEVICE" $((devices * nodes))) || exit 2
   export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(($(nproc) / devices > 0 ? $(nproc) / devices : 1))}"
   export PATH="$BIN:$PATH" TOKENIZERS_PARALLELISM=false
   "$BIN/deepspeed" ${HOSTFILE:+--hostfile "$HOSTFILE"} --num_gpus "$devices" \

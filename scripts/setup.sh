@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Create .venv and install the pins; safe to run again (does nothing while requirements.txt is unchanged).
-# Env: PYTHON_BIN (default: the first of python3.11, python3.12, python3.10, python3 that fits).
+# Env: PYTHON_BIN (default: the first of python3.11, python3.12, python3 that fits).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,14 +9,14 @@ usage() { sed -n '2,3s/^# //p' "$0"; }
 
 pick_python() {
   local candidate
-  for candidate in ${PYTHON_BIN:-python3.11 python3.12 python3.10 python3}; do
+  for candidate in ${PYTHON_BIN:-python3.11 python3.12 python3}; do
     if command -v "$candidate" >/dev/null &&
-      "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+      "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo "error: Python 3.10 to 3.12 is needed; install python3.11 with its venv package, or set PYTHON_BIN" >&2
+  echo "error: Python 3.11 or 3.12 is needed; install python3.11 with its venv package, or set PYTHON_BIN" >&2
   exit 2
 }
 

@@ -133,7 +133,6 @@ class StageArguments:
     vision_lr: float | None = field(default=None, metadata={"help": "learning rate of the vision tower"})
     merger_lr: float | None = field(default=None, metadata={"help": "learning rate of the merger"})
     warmup_ratio: float = field(default=0.0, metadata={"help": "fraction of the steps; becomes warmup_steps < 1"})
-    log_images: int = field(default=4, metadata={"help": "images with answers logged after each evaluation"})
 
     def apply_warmup_ratio(self) -> None:
         """Hand warmup_ratio to transformers 5, where a float below 1 in warmup_steps is a fraction."""
@@ -146,6 +145,8 @@ class StageArguments:
 @dataclass
 class SftArguments(StageArguments, TrainingArguments):
     """Stage 1: supervised fine-tuning over dialogues."""
+
+    log_images: int = field(default=4, metadata={"help": "images with answers logged after each evaluation"})
 
     def __post_init__(self) -> None:
         self.apply_warmup_ratio()

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Rebuild assets/nano from a seed: simulate counties, make questions, train, record. Finished steps are not repeated.
-# Env: OUT (default output/nano_build), NANO_DIR (default assets/nano), SEED, TRAIN_SEEDS, TEST_SEEDS, STEPS.
+# Env: OUT (default output/nano_build), NANO_DIR (default assets/nano), SEED, TRAIN_SEEDS, TEST_SEEDS, STEPS,
+#      DIALOGUE_STEPS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ "${1:-}" = --help ] && { sed -n '2,3s/^# //p' "$0"; exit 0; }
+[ "${1:-}" = --help ] && { sed -n '2,4s/^# //p' "$0"; exit 0; }
 bash scripts/setup.sh
 PYTHON=.venv/bin/python
 
@@ -12,7 +13,8 @@ NANO_DIR="${NANO_DIR:-assets/nano}"
 SEED="${SEED:-0}"
 TRAIN_SEEDS="${TRAIN_SEEDS:-$(seq -s ' ' 1001 1056)}"
 TEST_SEEDS="${TEST_SEEDS:-2001 2002 2003 2004}"
-STEPS="${STEPS:-2500}"
+STEPS="${STEPS:-1400}"
+DIALOGUE_STEPS="${DIALOGUE_STEPS:-700}"
 
 simulate() { # every sixth county as Landsat sees it; April to October
   local seed sensor month
@@ -26,18 +28,20 @@ simulate() { # every sixth county as Landsat sees it; April to October
   done
 }
 
-questions() { # questions OUT SPLIT CHIP_PX RENDER_PX SEEDS...
-  local out=$1 split=$2 chip=$3 render=$4 flags=() seed
-  shift 4
+questions() { # questions OUT SPLIT CHIP_PX RENDER_PX DIALOGUES SEEDS...
+  local out=$1 split=$2 chip=$3 render=$4 dialogues=$5 flags=() seed
+  shift 5
   [ -f "$out/summary.json" ] && return
   for seed in "$@"; do flags+=(--county "$OUT/counties/$seed"); done
   "$PYTHON" -m src.dataset.landuse_vqa "${flags[@]}" --out "$out" --only_split "$split" --chip_px "$chip" \
-    --render_px "$render" --per_chip 12 --dialogues 300 --balance --seed "$SEED" --overwrite
+    --render_px "$render" --per_chip 12 --dialogues "$dialogues" --balance --seed "$SEED" --overwrite
 }
 
 simulate $TRAIN_SEEDS $TEST_SEEDS
-questions "$OUT/train" train 56 112 $TRAIN_SEEDS
-questions "$OUT/train_large" train 96 192 $(echo $TRAIN_SEEDS | cut -d ' ' -f 1-16)
-questions "$OUT/test" test 56 112 $TEST_SEEDS
+questions "$OUT/train" train 56 112 300 $TRAIN_SEEDS
+questions "$OUT/train_large" train 96 192 300 $(echo $TRAIN_SEEDS | cut -d ' ' -f 1-16)
+questions "$OUT/train_dialogues" train 56 112 4000 $TRAIN_SEEDS
+questions "$OUT/test" test 56 112 300 $TEST_SEEDS
 "$PYTHON" -m src.train.train_nano --data "$OUT/train" "$OUT/train_large" --eval_data "$OUT/test" --out "$NANO_DIR" \
-  --run "$OUT/run" --seed "$SEED" --steps "$STEPS" --workers 1 --bf16 "$@"
+  --run "$OUT/run" --seed "$SEED" --steps "$STEPS" \
+  --dialogue_data "$OUT/train_dialogues" --dialogue_steps "$DIALOGUE_STEPS" --workers 1 --bf16 "$@"

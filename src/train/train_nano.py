@@ -6,8 +6,9 @@
 Pretraining in full precision, no adapters: the base that both stages start
 from. Questions about one picture are asked in one dialogue, so a picture is
 encoded once for several answers; every picture is turned and mirrored at
-random. Dialogues over several pictures only feed the tokenizer: they are what
-stage 1 teaches. The weights are stored in bfloat16.
+random. A shorter second phase mixes in dialogues over several pictures, so that
+the model knows the words that stage 1 teaches it to use. The weights are stored
+in bfloat16.
 """
 
 import argparse
@@ -116,21 +117,40 @@ def _asked(row: Conversation, media: MediaOptions) -> list[dict[str, Any]]:
     return messages
 
 
-def _train(args: argparse.Namespace, rows: list[Conversation], run: Path) -> Any:
+def _train(args: argparse.Namespace, rows: list[Conversation], dialogues: list[Conversation]) -> Any:
     tokenizer = build_tokenizer((turn.text() for row in rows for turn in row.turns), args.vocab_size)
-    rows = [row for row in rows if len(row.images) == 1 and len(row.turns) == 2]
     processor = build_processor(tokenizer)
     model = build_model(build_config(tokenizer, args.size), args.seed)
-    dataset = TurnedPictures(
-        group_by_picture(rows, args.turns, random.Random(args.seed)), processor, MediaOptions(NANO_BUDGET)
-    )
-    size = f"{model.num_parameters():,} parameters"
-    print(f"{len(rows)} rows in {len(dataset)} dialogues, {len(tokenizer)} tokens, {size}")
+    single = [row for row in rows if len(row.images) == 1 and len(row.turns) == 2]
+    questions = group_by_picture(single, args.turns, random.Random(args.seed))
+    print(f"{len(single)} questions in {len(questions)} dialogues about one picture, {len(dialogues)} about several")
+    print(f"{len(tokenizer)} tokens, {model.num_parameters():,} parameters")
+    model = _fit(args, "questions", model, processor, questions, args.steps, args.batch_size, args.learning_rate)
+    if args.dialogue_steps:
+        # As many short dialogues as long ones.
+        mixed = dialogues + random.Random(args.seed).choices(questions, k=len(dialogues))
+        half = max(1, args.batch_size // 2)
+        model = _fit(args, "dialogues", model, processor, mixed, args.dialogue_steps, half, args.learning_rate / 2)
+    return model, processor
+
+
+def _fit(
+    args: argparse.Namespace,
+    phase: str,
+    model: Any,
+    processor: Any,
+    rows: list[Conversation],
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+) -> Any:
+    """One phase; goes on from its own newest checkpoint."""
+    run = args.run / phase
     training = SftArguments(
         output_dir=str(run),
-        max_steps=args.steps,
-        per_device_train_batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
+        max_steps=steps,
+        per_device_train_batch_size=batch_size,
+        learning_rate=learning_rate,
         lr_scheduler_type="cosine",
         warmup_ratio=0.05,
         weight_decay=0.05,
@@ -145,10 +165,11 @@ def _train(args: argparse.Namespace, rows: list[Conversation], run: Path) -> Any
         seed=args.seed,
         report_to="tensorboard",
     )
-    collator = SftCollator(tokenizer.pad_token_id)
+    dataset = TurnedPictures(rows, processor, MediaOptions(NANO_BUDGET))
+    collator = SftCollator(processor.tokenizer.pad_token_id)
     trainer = SftTrainer(model, training, data_collator=collator, train_dataset=dataset, processing_class=processor)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(run))
-    return trainer.model, processor
+    return trainer.model
 
 
 def git_commit() -> str | None:
@@ -166,7 +187,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, default=Path("output/nano_run"), help="checkpoints and logs")
     parser.add_argument("--size", default="nano")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=1400, help="first phase: questions about one picture")
+    parser.add_argument("--dialogue_data", type=Path, nargs="*", default=[], help="folders with mmdu_train.json")
+    parser.add_argument("--dialogue_steps", type=int, default=0, help="second phase: half of it dialogues")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--turns", type=int, default=6, help="most questions asked about a picture in one dialogue")
@@ -183,7 +206,7 @@ def main() -> None:
     set_seed(args.seed)
     started = time.time()
     rows = load_rows(args.data, ("vqa_train.jsonl", "mmdu_train.json"))
-    model, processor = _train(args, rows, args.run)
+    model, processor = _train(args, rows, load_rows(args.dialogue_data, ("mmdu_train.json",)))
     model.to(torch.bfloat16).save_pretrained(args.out)
     processor.save_pretrained(args.out)
     seconds = time.time() - started
@@ -191,7 +214,7 @@ def main() -> None:
     random.Random(args.seed).shuffle(held_out)
     record = {
         "seed": args.seed,
-        "args": {key: str(value) for key, value in vars(args).items() if key not in ("data", "eval_data")},
+        "args": {key: str(value) for key, value in vars(args).items() if not isinstance(value, list)},
         "commit": git_commit(),
         "rows": len(rows),
         "parameters": model.num_parameters(),

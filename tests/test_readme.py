@@ -19,7 +19,7 @@ READMES = ("README.md", "README_CN.md")
 both = pytest.mark.parametrize("readme", READMES)
 
 COMMON = (params.ModelArguments, params.LoraArguments, params.DataArguments)
-OWN = (*COMMON, params.StageArguments, params.GrpoArguments)
+OWN = (*COMMON, params.StageArguments, params.SftArguments, params.GrpoArguments)
 # Commands that read dataclasses, not argparse definitions of their own.
 DATACLASSES = {
     "src.train.train_sft": (*COMMON, params.SftArguments),

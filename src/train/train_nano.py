@@ -144,8 +144,10 @@ def _fit(
     batch_size: int,
     learning_rate: float,
 ) -> Any:
-    """One phase; goes on from its own newest checkpoint."""
-    run = args.run / phase
+    """One phase; a finished one is read back, an unfinished one goes on from its newest checkpoint."""
+    run, finished = args.run / phase, args.run / phase / "finished"
+    if finished.is_dir():
+        return type(model).from_pretrained(finished, dtype=torch.float32)
     training = SftArguments(
         output_dir=str(run),
         max_steps=steps,
@@ -169,6 +171,7 @@ def _fit(
     collator = SftCollator(processor.tokenizer.pad_token_id)
     trainer = SftTrainer(model, training, data_collator=collator, train_dataset=dataset, processing_class=processor)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(run))
+    trainer.save_model(str(finished))
     return trainer.model
 
 

@@ -5,7 +5,6 @@ import time
 
 import psutil
 import pytest
-from tests.nano_data import SIDE, write_pictures
 
 from src.budget import PixelBudget
 from src.dataset.grpo_dataset import build_grpo_dataset
@@ -13,6 +12,7 @@ from src.dataset.sft_dataset import MediaOptions, SftDataset, plan_lengths
 from src.dataset.store import ConversationStore
 from src.model.load import load_processor
 from src.model.nano import NANO_DIR
+from tests.nano_data import SIDE, write_pictures
 
 ROWS = 45_000
 

@@ -1,6 +1,7 @@
 """Stage 1 on tiny models: what moves, what does not, what is refused."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -93,6 +94,22 @@ def test_quantised_base_trains_its_adapter(train, tmp_path, bits):
         write_sft(tmp_path / "d", 4), tmp_path / "out", "--max_steps", 1, "--bits", bits, "--vision_lora", "False"
     )
     assert all(w.abs().max() > 0 for name, w in _adapter(out).items() if "lora_B" in name)
+
+
+def test_whole_model_resumes_from_its_own_weights(train, tmp_path):
+    """The stock Trainer matched no weight name of a whole Qwen-VL model and went on from random weights."""
+    data = write_sft(tmp_path / "d", 8)
+    flags = ["--lora_enable", "False", "--vision_lora", "False", "--freeze_llm", "False", "--max_steps", 4]
+    flags += ["--save_strategy", "steps", "--save_steps", 2, "--per_device_train_batch_size", 2]
+    whole = train(data, tmp_path / "whole", *flags)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    shutil.copytree(whole / "checkpoint-2", cut / "checkpoint-2")
+    train(data, cut, *flags)
+    assert losses(cut) == pytest.approx(losses(whole), abs=1e-5)
+    expected = load_file(whole / "model.safetensors")
+    for name, weight in load_file(cut / "model.safetensors").items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-6, msg=name)
 
 
 def test_answers_are_logged_after_each_evaluation(train, tmp_path):

@@ -1,0 +1,95 @@
+"""Write the result tables of both READMEs from the committed JSON results.
+
+    python -m evaluation.tables            # rewrite
+    python -m evaluation.tables --check    # exit 1 where a table is out of date
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` and comes
+from the file of TABLES with that name.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from src.errors import run_command
+
+REPO = Path(__file__).resolve().parents[1]
+RESULTS = REPO / "evaluation" / "results"
+READMES = {"README.md": "en", "README_CN.md": "zh"}
+# Reports of evaluation/story.py by table name; a missing file leaves its rows out.
+TABLES = {
+    "story": {"story.json": {"en": "simulated counties of other seeds", "zh": "其他种子的模拟县"}},
+    "real": {
+        "real_same.json": {"en": "Raleigh, held-out blocks (Landsat 7)", "zh": "Raleigh 留出区块（Landsat 7）"},
+        "real_other.json": {"en": "Slovenia, another place (Sentinel-2)", "zh": "斯洛文尼亚，另一地点（Sentinel-2）"},
+    },
+}
+HEAD = {
+    "en": ("test set", "stage", "n", "greedy", "sampled", "95 % (sampled)", "majority", "other pictures"),
+    "zh": ("测试集", "阶段", "n", "贪心", "采样", "95 %（采样）", "多数答案", "换图"),
+}
+GAIN = {
+    "en": "Sampled gain of stage 2 over stage 1: {value:+.3f} (95 % {low:+.3f} to {high:+.3f}); "
+    "beats both floors on: {kinds}.",
+    "zh": "阶段二相对阶段一的采样提升：{value:+.3f}（95 % {low:+.3f} 至 {high:+.3f}）；"
+    "同时超过两条基线的题型：{kinds}。",
+}
+NONE = {"en": "no type", "zh": "无"}
+
+
+def render(name: str, lang: str) -> str:
+    """One table as Markdown; empty where no result is committed."""
+    rows, notes = [], []
+    for file, title in TABLES[name].items():
+        path = RESULTS / file
+        if path.exists():
+            report = json.loads(path.read_text(encoding="utf-8"))
+            rows += [_row(title[lang], stage, figures) for stage, figures in report["stages"].items()]
+            notes.append(f"{title[lang]}: {_gain(report, lang)}")
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(HEAD[lang]) + " |", "|" + "---|" * len(HEAD[lang]), *rows, "", *notes]
+    return "\n".join(lines) + "\n"
+
+
+def _row(title: str, stage: str, figures: dict[str, Any]) -> str:
+    low, high = figures["ci95"]["sampled"]
+    cells = [title, stage, str(figures["n"]), f"{figures['reward_greedy']:.3f}", f"{figures['reward_sampled']:.3f}"]
+    cells += [f"{low:.3f}-{high:.3f}", f"{figures['majority']:.3f}", f"{figures['shuffled']:.3f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _gain(report: dict[str, Any], lang: str) -> str:
+    gain = report["gain"]["grpo_minus_sft"]
+    kinds = ", ".join(report["stages"]["grpo"]["types_above_both_floors"]) or NONE[lang]
+    return GAIN[lang].format(value=gain["value"], low=gain["ci95"][0], high=gain["ci95"][1], kinds=kinds)
+
+
+def filled(text: str, lang: str) -> str:
+    """A README with every table rewritten."""
+    pattern = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+    return pattern.sub(lambda match: match.group(1) + render(match.group(2), lang) + match.group(3), text)
+
+
+def main() -> int:
+    """Rewrite or check both READMEs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    stale = []
+    for name, lang in READMES.items():
+        path = REPO / name
+        text = path.read_text(encoding="utf-8")
+        new = filled(text, lang)
+        if new != text:
+            stale.append(name)
+            if not args.check:
+                path.write_text(new, encoding="utf-8")
+    print(f"out of date: {', '.join(stale)}" if stale else "tables are up to date")
+    return 1 if stale and args.check else 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,31 @@
+"""The tables of the READMEs are what the committed results say."""
+
+import json
+
+from evaluation import tables
+
+
+def test_readmes_are_up_to_date():
+    for name, lang in tables.READMES.items():
+        text = (tables.REPO / name).read_text(encoding="utf-8")
+        assert tables.filled(text, lang) == text, f"{name}: run python -m evaluation.tables"
+
+
+def test_both_readmes_have_every_table():
+    for name in tables.READMES:
+        text = (tables.REPO / name).read_text(encoding="utf-8")
+        for table in tables.TABLES:
+            assert f"<!-- table: {table} -->" in text, (name, table)
+
+
+def test_table_from_a_hand_made_report(tmp_path, monkeypatch):
+    stage = {"n": 10, "reward_greedy": 0.5, "reward_sampled": 0.4, "majority": 0.3, "shuffled": 0.2}
+    stage |= {"ci95": {"sampled": [0.35, 0.45]}, "types_above_both_floors": ["share", "count"]}
+    gain = {"grpo_minus_sft": {"value": 0.06, "ci95": [0.02, 0.1]}}
+    (tmp_path / "story.json").write_text(json.dumps({"stages": {"base": stage, "grpo": stage}, "gain": gain}))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = tables.render("story", "en")
+    assert "| base | 10 | 0.500 | 0.400 | 0.350-0.450 | 0.300 | 0.200 |" in text
+    assert "+0.060 (95 % +0.020 to +0.100)" in text
+    assert "share, count" in text
+    assert tables.render("real", "en") == ""

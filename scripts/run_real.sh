@@ -2,7 +2,7 @@
 # Both stages on real imagery: train on one labelled scene, score held-out land of it and another scene elsewhere.
 # usage: REAL_DATA=folder bash scripts/run_real.sh [OUT]   (default output/real); writes OUT/report_{same,other}.json.
 # REAL_DATA holds raleigh_landsat7_2000 (Landsat 7, land-cover raster) and slovenia_s2_2015 (Sentinel-2, land-use raster).
-# Env: STEPS (stage 2, default 100), DIALOGUES (stage 1, default 200), LIMIT (questions scored, default 800).
+# Env: SFT_STEPS (stage 1, default 250), STEPS (stage 2, default 60), DIALOGUES (default 200), LIMIT (scored, default 800).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${1:-}" = --help ] && { sed -n '2,5s/^# //p' "$0"; exit 0; }
@@ -27,11 +27,11 @@ py -m src.dataset.landuse_vqa "${scenes[@]}" --labels "$S/slovenia_LULC_referenc
 train="$OUT/raleigh/mmdu_train.json,$OUT/raleigh/vqa_train.jsonl"
 MODEL_NAME=assets/nano DATA_PATH="$train" IMAGE_FOLDER="$OUT/raleigh" OUTPUT_DIR="$OUT/sft" BATCH_PER_DEVICE=8 \
   bash scripts/finetune_lora_vision.sh "${BUDGET[@]}" --dataloader_num_workers 0 --bf16 False --save_steps 50 \
-  --gradient_checkpointing False --num_train_epochs 2 --learning_rate 1e-3
+  --gradient_checkpointing False --max_steps "${SFT_STEPS:-250}" --learning_rate 1e-3
 MODEL_NAME=assets/nano STAGE1="$OUT/sft" DATA_PATH="$OUT/raleigh/vqa_train.jsonl" IMAGE_FOLDER="$OUT/raleigh" \
   OUTPUT_DIR="$OUT/grpo" DEEPSPEED=scripts/zero2.json BATCH_PER_DEVICE=32 GLOBAL_BATCH_SIZE=128 \
   bash scripts/finetune_grpo.sh "${BUDGET[@]}" --dataloader_num_workers 0 --bf16 False --gradient_checkpointing False \
-  --learning_rate 5e-4 --max_steps "${STEPS:-100}"
+  --learning_rate 5e-4 --max_steps "${STEPS:-60}"
 BASE=assets/nano ADAPTERS="$OUT/sft $OUT/grpo" OUTPUT_DIR="$OUT/merged" bash scripts/merge_lora.sh --report "$OUT/merge.json"
 
 score() { # score NAME ROWS

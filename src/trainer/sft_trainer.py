@@ -29,7 +29,7 @@ class SftTrainer(ComponentOptimizer):
         stock Trainer (transformers 5.22) matches without strictness: nothing
         fits, and training goes on from random weights without an error.
         """
-        target = self.model if model is None else model
+        target: Any = self.model if model is None else model
         if isinstance(target, PeftModel):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return

@@ -157,8 +157,8 @@ def resume_point(args: TrainingArguments) -> str | None:
     if isinstance(args.resume_from_checkpoint, str):
         return args.resume_from_checkpoint
     found = last_complete_checkpoint(str(args.output_dir))
-    if found:
-        logger.info("resuming from %s", found)
+    if found and not args.process_index:
+        print(f"resuming from {found}", flush=True)
     return found
 
 

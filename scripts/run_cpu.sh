@@ -28,7 +28,7 @@ questions() { # questions OUT SPLIT DIALOGUES SEEDS...
   py -m src.dataset.landuse_vqa "${flags[@]}" --out "$out" --only_split "$split" --per_chip 8 \
     --dialogues "$dialogues" --balance --overwrite; }
 nano=(--image_min_pixels 12544 --image_max_pixels 78400 --dataloader_num_workers 0 --bf16 False --report_to tensorboard)
-grpo=(--learning_rate 1e-3 --max_steps "${GRPO_STEPS:-220}" --gradient_checkpointing False)
+grpo=(--learning_rate 5e-4 --max_steps "${GRPO_STEPS:-160}" --gradient_checkpointing False)
 stage1() { MODEL_NAME=assets/nano DATA_PATH="$OUT/train/mmdu_train.json" IMAGE_FOLDER="$OUT/train" OUTPUT_DIR="$OUT/sft" \
   BATCH_PER_DEVICE=8 bash scripts/finetune_lora_vision.sh "${nano[@]}" --save_steps 50 --gradient_checkpointing False \
   --learning_rate 1e-3; }

@@ -14,7 +14,7 @@ SEED="${SEED:-0}"
 TRAIN_SEEDS="${TRAIN_SEEDS:-$(seq -s ' ' 1001 1056)}"
 TEST_SEEDS="${TEST_SEEDS:-2001 2002 2003 2004}"
 STEPS="${STEPS:-1400}"
-DIALOGUE_STEPS="${DIALOGUE_STEPS:-700}"
+DIALOGUE_STEPS="${DIALOGUE_STEPS:-320}"
 
 simulate() { # every sixth county as Landsat sees it; April to October
   local seed sensor month

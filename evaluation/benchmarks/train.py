@@ -108,7 +108,7 @@ def measure(args: argparse.Namespace, clock: StepClock) -> None:
     os.environ.update(ranks)
     flags = [*script_flags(script), "--model_id", str(model), "--data_path", str(data), "--report_to", "none"]
     flags += ["--output_dir", str(args.work / "out"), "--max_steps", str(args.steps), "--deepspeed", args.deepspeed]
-    flags += ["--include_num_input_tokens_seen", "all", "--per_device_train_batch_size", "1"]
+    flags += ["--include_num_input_tokens_seen", "True", "--per_device_train_batch_size", "1"]
     flags += ["--gradient_accumulation_steps", str(args.accumulation)]
     if not torch.cuda.is_available():
         os.environ["DS_ACCELERATOR"] = "cpu"

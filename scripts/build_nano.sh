@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rebuild assets/nano from a seed: simulate counties, make questions, train, record. Finished steps are not repeated.
-# Env: OUT (default output/nano_build), NANO_DIR (default assets/nano), SEED, TRAIN_SEEDS, TEST_SEEDS, STEPS,
-#      DIALOGUE_STEPS.
+# Env: OUT (default output/nano_build), NANO_DIR (default assets/nano), SEED, TRAIN_SEEDS, TEST_SEEDS, VISION_STEPS,
+#      STEPS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${1:-}" = --help ] && { sed -n '2,4s/^# //p' "$0"; exit 0; }
@@ -13,8 +13,8 @@ NANO_DIR="${NANO_DIR:-assets/nano}"
 SEED="${SEED:-0}"
 TRAIN_SEEDS="${TRAIN_SEEDS:-$(seq -s ' ' 1001 1056)}"
 TEST_SEEDS="${TEST_SEEDS:-2001 2002 2003 2004}"
-STEPS="${STEPS:-1400}"
-DIALOGUE_STEPS="${DIALOGUE_STEPS:-320}"
+VISION_STEPS="${VISION_STEPS:-1500}"
+STEPS="${STEPS:-2600}"
 
 simulate() { # every sixth county as Landsat sees it; April to October
   local seed sensor month
@@ -38,10 +38,11 @@ questions() { # questions OUT SPLIT CHIP_PX RENDER_PX DIALOGUES SEEDS...
 }
 
 simulate $TRAIN_SEEDS $TEST_SEEDS
-questions "$OUT/train" train 56 112 300 $TRAIN_SEEDS
+questions "$OUT/train" train 56 112 1200 $TRAIN_SEEDS
 questions "$OUT/train_large" train 96 192 300 $(echo $TRAIN_SEEDS | cut -d ' ' -f 1-16)
-questions "$OUT/train_dialogues" train 56 112 4000 $TRAIN_SEEDS
 questions "$OUT/test" test 56 112 300 $TEST_SEEDS
+counties=()
+for seed in $TRAIN_SEEDS; do counties+=("$OUT/counties/$seed"); done
 "$PYTHON" -m src.train.train_nano --data "$OUT/train" "$OUT/train_large" --eval_data "$OUT/test" --out "$NANO_DIR" \
-  --run "$OUT/run" --seed "$SEED" --steps "$STEPS" \
-  --dialogue_data "$OUT/train_dialogues" --dialogue_steps "$DIALOGUE_STEPS" --workers 1 --bf16 "$@"
+  --run "$OUT/run" --seed "$SEED" --counties "${counties[@]}" --vision_steps "$VISION_STEPS" --steps "$STEPS" \
+  --workers 1 --bf16 "$@"

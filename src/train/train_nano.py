@@ -3,12 +3,14 @@
     bash scripts/build_nano.sh
     python -m src.train.train_nano --data output/nano_data/train --eval_data output/nano_data/test --out assets/nano
 
-Pretraining in full precision, no adapters: the base that both stages start
-from. Questions about one picture are asked in one dialogue, so a picture is
-encoded once for several answers; every picture is turned and mirrored at
-random. A shorter second phase mixes in dialogues over several pictures, so that
-the model knows the words that stage 1 teaches it to use. The weights are stored
-in bfloat16.
+Pretraining of all weights, no adapters: the base that both stages start from.
+First the vision tower learns land cover from labels (``nano_vision``). Then the
+whole model learns questions about one picture, many in one dialogue, so that a
+picture is encoded once for several answers; every picture is turned and
+mirrored at random. A few dialogues over several pictures are mixed in, so that
+the model knows the words that stage 1 teaches it to use; single questions about
+two pictures are left out, so that both stages have something to teach. The
+weights are stored in bfloat16.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import set_seed
 
 from src.answers.compare import reward
@@ -35,6 +38,7 @@ from src.errors import run_command
 from src.model.engine import Engine
 from src.model.nano import NANO_BUDGET, NANO_DIR, build_config, build_model, build_processor, build_tokenizer
 from src.params import SftArguments
+from src.train.nano_vision import pretrain_vision
 from src.trainer.checkpoint import last_complete_checkpoint
 from src.trainer.sft_trainer import SftTrainer
 
@@ -117,42 +121,49 @@ def _asked(row: Conversation, media: MediaOptions) -> list[dict[str, Any]]:
     return messages
 
 
-def _train(args: argparse.Namespace, rows: list[Conversation], dialogues: list[Conversation]) -> Any:
+def _train(args: argparse.Namespace, rows: list[Conversation]) -> Any:
     tokenizer = build_tokenizer((turn.text() for row in rows for turn in row.turns), args.vocab_size)
     processor = build_processor(tokenizer)
     model = build_model(build_config(tokenizer, args.size), args.seed)
-    single = [row for row in rows if len(row.images) == 1 and len(row.turns) == 2]
-    questions = group_by_picture(single, args.turns, random.Random(args.seed))
-    print(f"{len(single)} questions in {len(questions)} dialogues about one picture, {len(dialogues)} about several")
-    print(f"{len(tokenizer)} tokens, {model.num_parameters():,} parameters")
-    model = _fit(args, "questions", model, processor, questions, args.steps, args.batch_size, args.learning_rate)
-    if args.dialogue_steps:
-        # As many short dialogues as long ones.
-        mixed = dialogues + random.Random(args.seed).choices(questions, k=len(dialogues))
-        half = max(1, args.batch_size // 2)
-        model = _fit(args, "dialogues", model, processor, mixed, args.dialogue_steps, half, args.learning_rate / 2)
-    return model, processor
+    questions = [row for row in rows if len(row.images) == 1 and len(row.turns) == 2]
+    dialogues = [row for row in rows if len(row.turns) > 2]
+    mixed = group_by_picture(questions, args.turns, random.Random(args.seed)) + dialogues
+    print(f"{len(questions)} questions about one picture in {len(mixed) - len(dialogues)} dialogues")
+    print(f"{len(dialogues)} dialogues about several; {len(tokenizer)} tokens, {model.num_parameters():,} parameters")
+    if args.vision_steps:
+        _see(args, model, processor)
+    return _fit(args, model, processor, mixed), processor
 
 
-def _fit(
-    args: argparse.Namespace,
-    phase: str,
-    model: Any,
-    processor: Any,
-    rows: list[Conversation],
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-) -> Any:
-    """One phase; a finished one is read back, an unfinished one goes on from its newest checkpoint."""
-    run, finished = args.run / phase, args.run / phase / "finished"
-    if finished.is_dir():
-        return type(model).from_pretrained(finished, dtype=torch.float32)
+def _see(args: argparse.Namespace, model: Any, processor: Any) -> None:
+    """Pretrain the vision tower, or read back the one that an earlier call finished."""
+    finished = args.run / "vision.safetensors"
+    visual = model.model.visual
+    if finished.is_file():
+        visual.load_state_dict(load_file(finished))
+        return
+    loss = pretrain_vision(
+        model,
+        processor,
+        args.counties,
+        steps=args.vision_steps,
+        batch=args.vision_batch_size,
+        learning_rate=args.vision_learning_rate,
+        seed=args.seed,
+    )
+    print(f"vision tower: {loss:.3f} nats a patch")
+    args.run.mkdir(parents=True, exist_ok=True)
+    save_file(visual.state_dict(), finished)
+
+
+def _fit(args: argparse.Namespace, model: Any, processor: Any, rows: list[Conversation]) -> Any:
+    """Train on dialogues; an unfinished run goes on from its newest checkpoint."""
+    run = args.run / "language"
     training = SftArguments(
         output_dir=str(run),
-        max_steps=steps,
-        per_device_train_batch_size=batch_size,
-        learning_rate=learning_rate,
+        max_steps=args.steps,
+        per_device_train_batch_size=args.batch_size,
+        learning_rate=args.learning_rate,
         lr_scheduler_type="cosine",
         warmup_ratio=0.05,
         weight_decay=0.05,
@@ -167,11 +178,13 @@ def _fit(
         seed=args.seed,
         report_to="tensorboard",
     )
+    # On a CPU the gradient of this convolution takes three times as long in bfloat16.
+    embed = model.model.visual.patch_embed
+    embed.forward = torch.autocast("cpu", enabled=False)(embed.forward)
     dataset = TurnedPictures(rows, processor, MediaOptions(NANO_BUDGET))
     collator = SftCollator(processor.tokenizer.pad_token_id)
     trainer = SftTrainer(model, training, data_collator=collator, train_dataset=dataset, processing_class=processor)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(run))
-    trainer.save_model(str(finished))
     return trainer.model
 
 
@@ -190,12 +203,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, default=Path("output/nano_run"), help="checkpoints and logs")
     parser.add_argument("--size", default="nano")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=1400, help="first phase: questions about one picture")
-    parser.add_argument("--dialogue_data", type=Path, nargs="*", default=[], help="folders with mmdu_train.json")
-    parser.add_argument("--dialogue_steps", type=int, default=0, help="second phase: half of it dialogues")
+    parser.add_argument("--counties", type=Path, nargs="*", default=[], help="simulated counties for the vision tower")
+    parser.add_argument("--vision_steps", type=int, default=0, help="0 leaves the first phase out")
+    parser.add_argument("--vision_batch_size", type=int, default=48)
+    parser.add_argument("--vision_learning_rate", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
-    parser.add_argument("--turns", type=int, default=6, help="most questions asked about a picture in one dialogue")
+    parser.add_argument("--turns", type=int, default=12, help="most questions asked about a picture in one dialogue")
     parser.add_argument("--vocab_size", type=int, default=2048)
     parser.add_argument("--eval_rows", type=int, default=1200)
     parser.add_argument("--workers", type=int, default=0)
@@ -209,7 +224,7 @@ def main() -> None:
     set_seed(args.seed)
     started = time.time()
     rows = load_rows(args.data, ("vqa_train.jsonl", "mmdu_train.json"))
-    model, processor = _train(args, rows, load_rows(args.dialogue_data, ("mmdu_train.json",)))
+    model, processor = _train(args, rows)
     model.to(torch.bfloat16).save_pretrained(args.out)
     processor.save_pretrained(args.out)
     seconds = time.time() - started

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from src.geo.simulate import simulate_county
 from src.model.nano import build_variant
 from src.train import doctor
 from tests.nano_data import write_sft
@@ -48,3 +49,12 @@ def diagnose(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
         return record | found
 
     return run
+
+
+@pytest.fixture(scope="session")
+def county(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated county of two clear dates."""
+    out = tmp_path_factory.mktemp("county") / "c5"
+    dates = ["2023-09-20", "2024-09-25"]
+    simulate_county(out, seed=5, size=160, sensor="sentinel2_l2a", dates=dates, crs="EPSG:32648", cloud_share=0.0)
+    return out

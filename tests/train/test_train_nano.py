@@ -64,3 +64,18 @@ def test_build_writes_weights_and_a_record(tmp_path, monkeypatch):
     assert record["held_out"]["all"]["n"] == 12
     assert {"commit", "seed", "seconds", "parameters"} <= set(record)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def test_a_second_call_keeps_the_finished_vision_tower(tmp_path, county, monkeypatch, capsys):
+    data = tmp_path / "d"
+    path = _rows(data, 2)
+    path.rename(data / "vqa_train.jsonl")
+    (data / "vqa_test.jsonl").write_text((data / "vqa_train.jsonl").read_text())
+    argv = ["--data", data, "--eval_data", data, "--out", tmp_path / "out", "--run", tmp_path / "run"]
+    argv += ["--steps", 1, "--batch_size", 2, "--size", "tiny", "--vocab_size", 400, "--counties", county]
+    argv += ["--vision_steps", 2, "--vision_batch_size", 2]
+    monkeypatch.setattr(sys, "argv", ["train_nano", *map(str, argv)])
+    for trained in (1, 0):
+        train_nano.main()
+        assert capsys.readouterr().out.count("nats a patch") == trained
+    assert (tmp_path / "run" / "vision.safetensors").is_file()

@@ -10,9 +10,10 @@ a file.
 import os
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pyproj
@@ -20,9 +21,11 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from src.errors import InputError, MissingPathError, RasterReadError
+from src.errors import GridError, InputError, MissingPathError, RasterReadError
+from src.geo.blocks import Block
 from src.geo.grid import Grid, Raster
 from src.geo.sensors import (
     SENSORS,
@@ -34,7 +37,16 @@ from src.geo.sensors import (
     positional_names,
 )
 
-__all__ = ["Raster", "atomic_path", "read_raster", "write_raster"]
+__all__ = [
+    "BlockWriter",
+    "Raster",
+    "atomic_path",
+    "block_writer",
+    "read_grid",
+    "read_onto",
+    "read_raster",
+    "write_raster",
+]
 
 # First bytes of a file -> GDAL driver; ENVI has none and is known by its header file.
 _MAGIC = (
@@ -55,7 +67,11 @@ _COLOURS = {ColorInterp.red: "red", ColorInterp.green: "green", ColorInterp.blue
 
 
 def read_raster(
-    path: str | Path, *, window: tuple[int, int, int, int] | None = None, max_side: int | None = None
+    path: str | Path,
+    *,
+    window: tuple[int, int, int, int] | None = None,
+    max_side: int | None = None,
+    bands: Sequence[int] | None = None,
 ) -> Raster:
     """Read a raster with its mask, grid, band names, date and sensor.
 
@@ -64,6 +80,7 @@ def read_raster(
         window: (row, col, height, width) in pixels; default all.
         max_side: longest side of the result in pixels; a larger file is thinned
             (nearest neighbour, or the file's own overviews) and its grid follows.
+        bands: zero-based, in the order wanted, counted without the alpha band; default all.
 
     Returns:
         Values in the stored dtype. ``valid`` is False where the alpha band or
@@ -79,13 +96,62 @@ def read_raster(
         RasterReadError: it cannot be opened or decoded.
     """
     path = Path(path)
+    with _opened(path) as source:
+        return _read_open(source, path, window, max_side, bands)
+
+
+def read_grid(path: str | Path) -> tuple[Grid, tuple[str, ...]]:
+    """Grid and band names of a raster, without reading its pixels; errors as of ``read_raster``."""
+    path = Path(path)
+    with _opened(path) as source:
+        alpha = _alpha_bands(source)
+        names, _ = _names_and_sensor(source, path, [band for band in source.indexes if band not in alpha])
+        return Grid(_crs_of(source), source.transform, source.shape), names
+
+
+def read_onto(
+    path: str | Path, grid: Grid, *, resampling: str = "nearest", bands: Sequence[int] | None = None
+) -> tuple[np.ndarray, NDArray[np.bool_]]:
+    """Read a raster onto another grid (its window alone, not the whole file).
+
+    Args:
+        path: a local file with a CRS.
+        grid: target, with a CRS; a block of a larger one is ``grid.window(*block.window)``.
+        resampling: "nearest", "mode" (classes from finer pixels), "average", "bilinear" or "cubic" (never for classes).
+        bands: zero-based; default all.
+
+    Returns:
+        (B, h, w) in the stored dtype, and (h, w) bool, True where the file reaches and holds data in some band.
+
+    Raises:
+        GridError: file or grid has no CRS. Others as of ``read_raster``.
+    """
+    path = Path(path)
+    with _opened(path) as source:
+        own = _crs_of(source)
+        if own is None or grid.crs is None:
+            raise GridError(f"{path}: file and target both need a CRS to be laid over each other")
+        method = Resampling[resampling]
+        target = {"crs": grid.crs.to_wkt(), "transform": grid.transform}
+        size = {"height": grid.shape_hw[0], "width": grid.shape_hw[1]}
+        with WarpedVRT(source, **target, **size, resampling=method, add_alpha=source.nodata is None) as warped:
+            count = source.count
+            wanted = [index + 1 for index in (range(count) if bands is None else bands)]
+            data = warped.read(wanted)
+            reached = warped.dataset_mask() > 0
+        return data, reached & _some_band_measured(data, [source.nodata] * len(data))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """The file, opened with the one driver that its first bytes call for."""
     driver = _driver_of(path)
     try:
         with warnings.catch_warnings():
             # Raster.grid.crs is None says the same.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path, driver=driver) as source:
-                return _read_open(source, path, window, max_side)
+                yield source
     except RasterioIOError as error:
         raise RasterReadError(f"{path}: cannot be read as {driver}, it may be damaged or cut off ({error})") from error
 
@@ -125,13 +191,68 @@ def write_raster(
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(partial, "w", nodata=nodata, **_profile(data, raster.grid)) as sink:
+        with rasterio.open(partial, "w", nodata=nodata, **_profile(data.dtype, len(data), raster.grid)) as sink:
             sink.write(data)
             sink.descriptions = raster.band_names
             sink.update_tags(**{key: value for key, value in known.items() if value}, **(tags or {}))
             if nodata is None and not raster.valid.all():
                 sink.write_mask(raster.valid)
         factors = _overview_factors(raster.grid.shape_hw) if overviews else []
+        if factors:
+            with rasterio.open(partial, "r+") as sink:
+                sink.build_overviews(factors, Resampling.nearest)
+
+
+class BlockWriter:
+    """An open GeoTIFF that takes blocks, from several threads too; made by ``block_writer``."""
+
+    def __init__(self, sink: rasterio.io.DatasetWriter) -> None:
+        self._sink = sink
+        self._lock = Lock()
+
+    def write(self, block: Block, data: np.ndarray) -> None:
+        """Write one block.
+
+        Args:
+            block: where.
+            data: (B, h, w), or (h, w) for a file of one band, in the file's dtype.
+        """
+        stack = data[None] if data.ndim == 2 else data
+        row, col, height, width = block.window
+        with self._lock:
+            self._sink.write(stack, window=Window(col, row, width, height))
+
+
+@contextmanager
+def block_writer(
+    path: str | Path,
+    grid: Grid,
+    band_names: Sequence[str],
+    dtype: str,
+    *,
+    nodata: float | None = None,
+    tags: Mapping[str, str] | None = None,
+    overviews: bool = False,
+) -> Iterator[BlockWriter]:
+    """A tiled, deflated GeoTIFF to fill block by block, in its place only once complete.
+
+    Args:
+        path: target; missing folders are made.
+        grid: of the whole raster.
+        band_names: one per band.
+        dtype: of the pixels, a numpy name.
+        nodata: declared, not written: blocks that are never written hold it (or 0).
+        tags: such as date and sensor.
+        overviews: add overviews down to 256 pixels (nearest neighbour, safe for classes).
+    """
+    profile = _profile(np.dtype(dtype), len(band_names), grid)
+    with atomic_path(path) as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(partial, "w", nodata=nodata, **profile) as sink:
+            sink.descriptions = tuple(band_names)
+            sink.update_tags(**(tags or {}))
+            yield BlockWriter(sink)
+        factors = _overview_factors(grid.shape_hw) if overviews else []
         if factors:
             with rasterio.open(partial, "r+") as sink:
                 sink.build_overviews(factors, Resampling.nearest)
@@ -165,7 +286,11 @@ def _driver_of(path: Path) -> str:
 
 
 def _read_open(
-    source: rasterio.DatasetReader, path: Path, window: tuple[int, int, int, int] | None, max_side: int | None
+    source: rasterio.DatasetReader,
+    path: Path,
+    window: tuple[int, int, int, int] | None,
+    max_side: int | None,
+    chosen: Sequence[int] | None,
 ) -> Raster:
     full = Grid(_crs_of(source), source.transform, source.shape)
     row, col, height, width = window or (0, 0, *source.shape)
@@ -177,13 +302,15 @@ def _read_open(
     bands = [band for band in source.indexes if band not in alpha]
     if not bands:
         raise RasterReadError(f"{path}: holds nothing but an alpha band")
+    names, sensor = _names_and_sensor(source, path, bands)
+    if chosen is not None:
+        bands, names = [bands[i] for i in chosen], tuple(names[i] for i in chosen)
     data = source.read(bands, out_shape=(len(bands), *grid.shape_hw), **area)
     valid = _some_band_measured(data, [source.nodatavals[band - 1] for band in bands])
     if alpha:
         valid &= source.read(alpha[0], out_shape=grid.shape_hw, **area) > 0
     elif source.mask_flag_enums[0] == [MaskFlags.per_dataset]:
         valid &= source.dataset_mask(out_shape=grid.shape_hw, **area) > 0
-    names, sensor = _names_and_sensor(source, path, bands)
     tags = source.tags()
     return Raster(
         data=data,
@@ -255,15 +382,15 @@ def _fits(value: float, dtype: np.dtype) -> bool:
     return bool(float(value).is_integer() and limits.min <= value <= limits.max)
 
 
-def _profile(data: np.ndarray, grid: Grid) -> dict[str, object]:
-    count, height, width = data.shape
+def _profile(dtype: np.dtype, count: int, grid: Grid) -> dict[str, object]:
+    height, width = grid.shape_hw
     side = min(_TILE_PX, -(-max(height, width) // 16) * 16)
     return {
         "driver": "GTiff",
         "count": count,
         "height": height,
         "width": width,
-        "dtype": data.dtype.name,
+        "dtype": dtype.name,
         "crs": None if grid.crs is None else rasterio.crs.CRS.from_wkt(grid.crs.to_wkt()),
         "transform": grid.transform,
         "tiled": True,
@@ -271,7 +398,7 @@ def _profile(data: np.ndarray, grid: Grid) -> dict[str, object]:
         "blockysize": side,
         "compress": "deflate",
         # 2 differences whole numbers, 3 floating point; complex numbers take neither.
-        "predictor": {"f": 3, "c": 1}.get(data.dtype.kind, 2),
+        "predictor": {"f": 3, "c": 1}.get(dtype.kind, 2),
         "BIGTIFF": "IF_SAFER",
     }
 

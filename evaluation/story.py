@@ -32,7 +32,7 @@ from src.dataset.store import ConversationStore
 from src.errors import run_command
 from src.model.engine import Engine
 
-STAGES = ("base", "sft", "grpo", "merged")
+STAGES = ("base", "sft", "sft_twice", "grpo", "merged")
 PACKAGES = ("torch", "transformers", "trl", "peft", "deepspeed")
 RESAMPLES = 2000
 
@@ -168,7 +168,7 @@ def stage_report(scores: dict[str, np.ndarray], majority: np.ndarray, questions:
 
 def load_stage(name: str, args: argparse.Namespace) -> Engine:
     """Open the model of one stage; adapters are folded in memory in float32."""
-    adapters = {"base": [], "sft": [args.sft], "grpo": [args.sft, args.grpo]}
+    adapters = {"base": [], "sft": [args.sft], "sft_twice": [args.sft_twice], "grpo": [args.sft, args.grpo]}
     if name == "merged":
         return Engine.load(args.merged, dtype=torch.float32)
     chosen = [adapter for adapter in adapters[name] if adapter != "none"]
@@ -191,15 +191,15 @@ def provenance(args: argparse.Namespace, started: float, module: str) -> dict[st
 
 def table(stages: dict[str, Any], gain: dict[str, Any]) -> str:
     """The figures as text."""
-    lines = [f"{'stage':8} {'greedy':>8} {'sampled':>8} {'sampled 95 %':>18} {'majority':>9} {'shuffled':>9}"]
+    lines = [f"{'stage':9} {'greedy':>8} {'sampled':>8} {'sampled 95 %':>18} {'majority':>9} {'shuffled':>9}"]
     for name, row in stages.items():
         low, high = row["ci95"]["sampled"]
         lines.append(
-            f"{name:8} {row['reward_greedy']:8.4f} {row['reward_sampled']:8.4f} {f'[{low:.3f}, {high:.3f}]':>18} "
+            f"{name:9} {row['reward_greedy']:8.4f} {row['reward_sampled']:8.4f} {f'[{low:.3f}, {high:.3f}]':>18} "
             f"{row['majority']:9.4f} {row['shuffled']:9.4f}"
         )
     for name, row in gain.items():
-        lines.append(f"{name:24} {row['value']:+.4f}  95 % [{row['ci95'][0]:+.4f}, {row['ci95'][1]:+.4f}]")
+        lines.append(f"{name:27} {row['value']:+.4f}  95 % [{row['ci95'][0]:+.4f}, {row['ci95'][1]:+.4f}]")
     return "\n".join(lines)
 
 
@@ -209,6 +209,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--base", required=True)
     parser.add_argument("--sft", required=True, help="stage 1 adapter, or none")
     parser.add_argument("--grpo", required=True, help="stage 2 adapter")
+    parser.add_argument("--sft_twice", help="stage 1 adapter of twice the steps, to compare with stage 2")
     parser.add_argument("--merged", help="merged model; left out when absent")
     parser.add_argument("--data", required=True, help="held-out questions")
     parser.add_argument("--train_data", required=True, help="training questions, for the majority answers")
@@ -245,12 +246,15 @@ def main() -> None:
     questions = Questions(_rows(args.data, args.limit))
     majority = questions.score(majority_answers(_rows(args.train_data), questions.rows))
     scores = {}
-    for name in STAGES if args.merged else STAGES[:3]:
+    wanted = {"sft_twice": args.sft_twice, "merged": args.merged}
+    for name in (name for name in STAGES if wanted.get(name, "always")):
         print(f"asking {name}: {len(questions.rows)} questions, greedy and {args.samples} samples", flush=True)
         scores[name] = ask_model(load_stage(name, args), questions, args)
     stages = {name: stage_report(values, majority, questions) for name, values in scores.items()}
     clusters = questions.clusters
     pairs = {"sft_minus_base": ("sft", "base"), "grpo_minus_sft": ("grpo", "sft")}
+    if args.sft_twice:
+        pairs["sft_twice_minus_sft"] = ("sft_twice", "sft")
     gain = {
         label + ("" if mode == "sampled" else "_greedy"): measured(scores[a][mode] - scores[b][mode], clusters)
         for label, (a, b) in pairs.items()

@@ -14,7 +14,7 @@ SEED="${SEED:-0}"
 TRAIN_SEEDS="${TRAIN_SEEDS:-$(seq -s ' ' 1001 1056)}"
 TEST_SEEDS="${TEST_SEEDS:-2001 2002 2003 2004}"
 VISION_STEPS="${VISION_STEPS:-1500}"
-STEPS="${STEPS:-2600}"
+STEPS="${STEPS:-2200}"
 
 simulate() { # every sixth county as Landsat sees it; April to October
   local seed sensor month
@@ -38,7 +38,7 @@ questions() { # questions OUT SPLIT CHIP_PX RENDER_PX DIALOGUES SEEDS...
 }
 
 simulate $TRAIN_SEEDS $TEST_SEEDS
-questions "$OUT/train" train 56 112 1200 $TRAIN_SEEDS
+questions "$OUT/train" train 56 112 500 $TRAIN_SEEDS
 questions "$OUT/train_large" train 96 192 300 $(echo $TRAIN_SEEDS | cut -d ' ' -f 1-16)
 questions "$OUT/test" test 56 112 300 $TEST_SEEDS
 counties=()

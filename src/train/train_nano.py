@@ -43,6 +43,8 @@ from src.trainer.checkpoint import last_complete_checkpoint
 from src.trainer.sft_trainer import SftTrainer
 
 _TRANSPOSES = (None, *Image.Transpose)
+# A picture's tokens weigh about as much in a batch as this many characters of text.
+_IMAGE_CHARS = 50
 
 
 def group_by_picture(rows: Sequence[Conversation], turns: int, rng: random.Random) -> list[Conversation]:
@@ -72,6 +74,25 @@ def group_by_picture(rows: Sequence[Conversation], turns: int, rng: random.Rando
 def _without_media(row: Conversation) -> Conversation:
     turns = [replace(turn, content=tuple(p for p in turn.content if p["type"] == "text")) for turn in row.turns]
     return replace(row, turns=tuple(turns))
+
+
+def batches_of_like_length(rows: Sequence[Conversation], batch: int, rng: random.Random) -> list[Conversation]:
+    """Rows in an order whose consecutive batches hold rows of like length, batches in random order.
+
+    Random batches would pad ten short rows to the length of one long one. The last,
+    incomplete batch is left out.
+
+    Args:
+        rows: conversations.
+        batch: rows a batch.
+        rng: order of the batches, and of rows of the same length.
+    """
+    order = list(rows)
+    rng.shuffle(order)
+    order.sort(key=lambda row: sum(len(turn.text()) for turn in row.turns) + _IMAGE_CHARS * len(row.images))
+    batches = [order[start : start + batch] for start in range(0, len(order) - batch + 1, batch)]
+    rng.shuffle(batches)
+    return [row for group in batches for row in group]
 
 
 class TurnedPictures(SftDataset):
@@ -132,7 +153,8 @@ def _train(args: argparse.Namespace, rows: list[Conversation]) -> Any:
     print(f"{len(dialogues)} dialogues about several; {len(tokenizer)} tokens, {model.num_parameters():,} parameters")
     if args.vision_steps:
         _see(args, model, processor)
-    return _fit(args, model, processor, mixed), processor
+    ordered = batches_of_like_length(mixed, args.batch_size, random.Random(args.seed))
+    return _fit(args, model, processor, ordered), processor
 
 
 def _see(args: argparse.Namespace, model: Any, processor: Any) -> None:
@@ -176,6 +198,7 @@ def _fit(args: argparse.Namespace, model: Any, processor: Any, rows: list[Conver
         dataloader_num_workers=args.workers,
         dataloader_persistent_workers=args.workers > 0,
         seed=args.seed,
+        train_sampling_strategy="sequential",
         report_to="tensorboard",
     )
     # On a CPU the gradient of this convolution takes three times as long in bfloat16.
@@ -207,8 +230,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--vision_steps", type=int, default=0, help="0 leaves the first phase out")
     parser.add_argument("--vision_batch_size", type=int, default=48)
     parser.add_argument("--vision_learning_rate", type=float, default=2e-3)
-    parser.add_argument("--steps", type=int, default=2600)
-    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--turns", type=int, default=12, help="most questions asked about a picture in one dialogue")
     parser.add_argument("--vocab_size", type=int, default=2048)

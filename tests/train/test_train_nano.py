@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -32,6 +33,16 @@ def test_questions_about_one_picture_become_one_dialogue(tmp_path):
         assert len(dialogue.images) == 1
         assert sum(turn.count("image") for turn in dialogue.turns) == 1
         assert dialogue.turns[0].count("image") == 1
+
+
+def test_batches_hold_rows_of_like_length(tmp_path):
+    """Nine rows of 1 to 9 questions in batches of three: each batch spans three neighbouring lengths."""
+    store = ConversationStore(str(write_vqa(tmp_path, 1)), str(tmp_path))
+    rows = [replace(store[0], id=str(n), turns=store[0].turns * n) for n in (5, 1, 9, 2, 8, 3, 7, 4, 6)]
+    ordered = [int(row.id) for row in train_nano.batches_of_like_length(rows, 3, random.Random(0))]
+    batches = [sorted(ordered[start : start + 3]) for start in (0, 3, 6)]
+    assert sorted(batches) == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert len(train_nano.batches_of_like_length(rows, 4, random.Random(0))) == 8
 
 
 def test_pictures_are_turned_alike_on_every_rerun(tmp_path):

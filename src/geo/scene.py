@@ -4,8 +4,8 @@ A scene is a folder that ``src.geo.workspace`` makes:
 
     bands.tif    one band per role ("blue", "green", "red", "nir", "swir1", "swir2", ...).
                  quantity "reflectance" or "toa": int16, reflectance times 10000, no data -32768;
-                 quantity "dn": the stored numbers of an uncalibrated product, no data declared
-    mask.tif     uint8, the codes of MASK_CODES
+                 quantity "dn": float32, the numbers of an uncalibrated product, NaN where none was stored
+    mask.tif     uint8, the codes of MASK_CODES; no data where any band misses
     scene.json   the record below
 """
 
@@ -49,7 +49,8 @@ class SceneRecord:
         mask_source: "QA_PIXEL", "BQA", "SCL", "Fmask", "user", "screen" (our own cloud screen) or "none".
         sources: name and SHA-256 of each original file.
         caveats: codes that hold for every use of the scene.
-        notes: assumptions in words, such as a scale that the user gave.
+        notes: assumptions in words, such as a scale that the user gave; Chinese, " | ", English.
+        content: SHA-256 over the originals and the way they were read; equal scenes are ingested once.
     """
 
     id: str
@@ -65,6 +66,7 @@ class SceneRecord:
     sources: tuple[dict[str, str], ...] = ()
     caveats: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    content: str = ""
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:

@@ -1,15 +1,19 @@
 """Reading and writing vector layers: the only place that opens vector files.
 
 Reads GeoPackage, Shapefile, GeoJSON and KML, and nothing that merely claims
-to be one of them; writes GeoPackage.
+to be one of them; writes GeoPackage, Shapefile and GeoJSON.
 """
 
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 from rasterio.features import rasterize as burn
 
@@ -25,6 +29,9 @@ _FORMATS: dict[str, tuple[tuple[bytes, ...], set[str]]] = {
     ".json": ((b"{",), {"GeoJSON"}),
     ".kml": ((b"<?xml", b"<kml"), {"KML", "LIBKML"}),
 }
+# What is written, and what a DBF file can hold: bytes of a column name and of a text.
+_WRITTEN = (".gpkg", ".shp", ".geojson")
+_DBF_NAME, _DBF_TEXT = 10, 254
 
 
 def read_vector(path: str | Path, layer: str | None = None) -> gpd.GeoDataFrame:
@@ -60,20 +67,92 @@ def read_vector(path: str | Path, layer: str | None = None) -> gpd.GeoDataFrame:
     return _check_features(features, path)
 
 
-def write_vector(path: str | Path, features: gpd.GeoDataFrame) -> None:
-    """Write a GeoPackage in one step, its layer named like the file; missing folders are made.
+def write_vector(
+    path: str | Path,
+    features: gpd.GeoDataFrame,
+    *,
+    layer: str | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    date: str | None = None,
+) -> None:
+    """Write features in one step as GeoPackage, Shapefile or GeoJSON, by the name's suffix; missing folders are made.
+
+    Args:
+        path: .gpkg (UTF-8), .shp (with .dbf, .shx, .prj and a .cpg that says UTF-8; the files move to their place one
+            by one, .shp last) or .geojson (RFC 7946: WGS 84, longitude first, 7 decimals, UTF-8).
+        features: with a CRS; polygons are written as multipolygons where a file must hold one kind.
+        layer: name of the layer in a GeoPackage; default the file's.
+        tables: tables without geometry that go into the same GeoPackage, by name.
+        date: ISO day that the file carries instead of today's, so that equal features give equal bytes.
 
     Raises:
-        InputError: the path does not end in .gpkg.
+        InputError: another suffix, tables for a file that takes none, or a column name or text too long for a DBF.
         GridError: the features have no CRS.
     """
     path = Path(path)
-    if path.suffix.lower() != ".gpkg":
-        raise InputError(f"{path}: vectors are written as GeoPackage, use a name that ends in .gpkg")
+    suffix = path.suffix.lower()
+    if suffix not in _WRITTEN:
+        raise InputError(f"{path}: vectors are written as GeoPackage, Shapefile or GeoJSON: {', '.join(_WRITTEN)}")
     if features.crs is None:
         raise GridError(f"{path}: features without a CRS cannot be written")
-    with atomic_path(path) as partial:
-        features.to_file(partial, layer=path.stem, driver="GPKG", engine="pyogrio")
+    if tables and suffix != ".gpkg":
+        raise InputError(f"{path}: only a GeoPackage takes further tables")
+    name = layer or path.stem
+    if suffix == ".shp":
+        _write_shapefile(path, features, date)
+        return
+    with atomic_path(path) as partial, _dated(date):
+        if suffix == ".geojson":
+            degrees = features.to_crs(4326)
+            pyogrio.write_dataframe(degrees, partial, driver="GeoJSON", layer=name, RFC7946="YES", WRITE_BBOX="NO")
+            return
+        kind = _one_kind(features)
+        pyogrio.write_dataframe(
+            features, partial, driver="GPKG", layer=name, geometry_type=kind, promote_to_multi=kind == "MultiPolygon"
+        )
+        for title, table in (tables or {}).items():
+            pyogrio.write_dataframe(table, partial, driver="GPKG", layer=title, append=True)
+
+
+def _one_kind(features: gpd.GeoDataFrame) -> str | None:
+    """MultiPolygon where all features are areas (or there are none), else whatever the features are."""
+    return "MultiPolygon" if features.geom_type.isin(("Polygon", "MultiPolygon")).all() else None
+
+
+@contextmanager
+def _dated(date: str | None) -> Iterator[None]:
+    """GDAL writes this day into the file's own bookkeeping instead of the present moment."""
+    if date is None:
+        yield
+        return
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{date}T00:00:00.000Z"})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
+def _write_shapefile(path: Path, features: gpd.GeoDataFrame, date: str | None) -> None:
+    texts = features.drop(columns=features.geometry.name)
+    for column in texts.columns:
+        longest = max((len(str(value).encode()) for value in texts[column]), default=0)
+        if len(str(column).encode()) > _DBF_NAME or longest > _DBF_TEXT:
+            raise InputError(
+                f"{path}: column {column!r} with values of up to {longest} bytes; a Shapefile takes names of "
+                f"{_DBF_NAME} and texts of {_DBF_TEXT} bytes. Shorten them or write .gpkg"
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+        options = {"ENCODING": "UTF-8"} | ({"DBF_DATE_LAST_UPDATE": date} if date else {})
+        pyogrio.write_dataframe(
+            features, Path(folder) / path.name, driver="ESRI Shapefile", geometry_type=_shape_kind(features), **options
+        )
+        for part in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == ".shp"):
+            os.replace(part, path.with_name(part.name))
+
+
+def _shape_kind(features: gpd.GeoDataFrame) -> str | None:
+    return "Polygon" if _one_kind(features) else None
 
 
 def rasterize(

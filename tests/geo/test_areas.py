@@ -1,15 +1,28 @@
 import math
+import warnings
 
+import geopandas as gpd
 import numpy as np
 import pyproj
 import pytest
+import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import GridError, InputError
-from src.geo.areas import class_areas_m2, convert_area, pixel_areas_m2
-from src.geo.grid import Grid
+from src.geo.areas import (
+    block_areas_m2,
+    check_coordinates,
+    class_areas_m2,
+    convert_area,
+    map_class_areas_m2,
+    pixel_areas_m2,
+    polygon_areas_m2,
+)
+from src.geo.blocks import Block, ThreadRunner
+from src.geo.grid import Grid, Raster
+from src.geo.raster import write_raster
 
 # Geodesic area of 106-106.1 E, 30-30.1 N on GRS80, parallels densified (pyproj.Geod, 10,000 points a side).
 BOX_M2 = 106_904_539.43
@@ -163,3 +176,140 @@ def test_unknown_unit_is_refused():
 def test_fifteen_mu_make_a_hectare_and_a_hundred_hectares_a_square_kilometre(area):
     assert math.isclose(convert_area(area, "mu"), 15 * convert_area(area, "ha"), rel_tol=1e-12)
     assert math.isclose(convert_area(area, "ha"), 100 * convert_area(area, "km2"), rel_tol=1e-12)
+
+
+def outline(west: float, south: float, east: float, north: float) -> np.ndarray:
+    """A box along meridians and parallels with 500 points a side, (2000, 2), anticlockwise."""
+    steps = np.linspace(0, 1, 500, endpoint=False)
+    lon = np.concatenate([west + steps * (east - west), np.full(500, east), east - steps * (east - west)])
+    lat = np.concatenate([np.full(500, south), south + steps * (north - south), np.full(500, north)])
+    return np.column_stack([np.append(lon, np.full(500, west)), np.append(lat, north - steps * (north - south))])
+
+
+# CGCS2000: 6-degree zone 18 with and without prefix, 3-degree zone 35 with and without prefix.
+MEASURING_CRS = [4326, 4490, 3857, 32648, 4496, 4507, 4523, 4544, CHINA_ALBERS, 6933]
+
+
+@pytest.mark.parametrize("crs", MEASURING_CRS, ids=[*map(str, MEASURING_CRS[:-2]), "china_albers", "6933"])
+@pytest.mark.parametrize("hole_turns", [1, -1])
+def test_a_polygon_with_a_hole_has_its_ellipsoidal_area_in_every_crs(crs, hole_turns):
+    """Whichever way the hole winds, it is taken off (added, it would give 111.18 km2)."""
+    hole = outline(106.02, 30.02, 106.04, 30.04)[::hole_turns]
+    polygon = shapely.Polygon(outline(106, 30, 106.1, 30.1), [hole])
+    area = polygon_areas_m2(gpd.GeoSeries([polygon], crs=4490).to_crs(crs))
+    # The geodesic area with corners alone; parallels instead of geodesics make it 7 m2 smaller.
+    assert area.dtype == np.float64
+    assert area == pytest.approx([102_627_518.23], rel=1e-7)
+
+
+@pytest.mark.parametrize("zone", range(4491, 4555))
+def test_all_cgcs2000_zones(zone):
+    """A box beside each zone's own meridian, against the geodesic library."""
+    crs = pyproj.CRS.from_epsg(zone)
+    meridian = crs.coordinate_operation.params[1].value
+    ring = outline(meridian + 0.5, 30, meridian + 0.6, 30.1)
+    area = polygon_areas_m2(gpd.GeoSeries([shapely.Polygon(ring)], crs=4490).to_crs(crs))
+    assert area == pytest.approx([BOX_M2], rel=1e-8)
+
+
+@pytest.mark.parametrize("crs", [4326, 3857, 32648, 4544])
+@pytest.mark.parametrize("side_m", [1000, 30_000, 300_000])
+def test_long_edges_are_straight_in_their_own_crs(crs, side_m):
+    x, y = pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform(106.05, 30.05)
+    side = side_m / 111_000 if crs == 4326 else side_m
+    triangle = shapely.Polygon([(x, y), (x + side, y + 0.2 * side), (x + 0.3 * side, y + 0.9 * side)])
+    fine = shapely.get_coordinates(shapely.segmentize(triangle, side / 3000))
+    geodesic = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(*fine.T)
+    expected = abs(pyproj.Geod(ellps="WGS84").polygon_area_perimeter(*geodesic)[0])
+    assert polygon_areas_m2(gpd.GeoSeries([triangle], crs=crs)) == pytest.approx([expected], rel=1e-8)
+
+
+def test_small_and_many_part_polygons_in_an_equal_area_crs():
+    x, y = pyproj.Transformer.from_crs(4326, CHINA_ALBERS, always_xy=True).transform(106, 30)
+    square = shapely.box(x, y, x + 10, y + 10)
+    two = shapely.MultiPolygon([square, shapely.box(x + 20, y, x + 25, y + 10)])
+    areas = polygon_areas_m2(gpd.GeoSeries([square, two, shapely.Polygon()], crs=CHINA_ALBERS))
+    assert areas == pytest.approx([100.0, 150.0, 0.0], rel=1e-8)
+    # A polygon over the antimeridian is as large as one elsewhere.
+    pair = [shapely.box(179.9, 30, 180.1, 30.1), shapely.box(9.9, 30, 10.1, 30.1)]
+    date_line, elsewhere = polygon_areas_m2(gpd.GeoSeries(pair, crs=4326))
+    assert date_line == pytest.approx(elsewhere, rel=1e-12)
+
+
+def test_polygons_that_cannot_be_measured_are_refused():
+    bow = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
+    with pytest.raises(InputError, match=r"1 of 2 .* number 1, .*Self-intersection"):
+        polygon_areas_m2(gpd.GeoSeries([shapely.box(0, 0, 1, 1), bow], crs=4326))
+    with pytest.raises(InputError, match="no polygon"):
+        polygon_areas_m2(gpd.GeoSeries([shapely.Point(0, 0)], crs=4326))
+    with pytest.raises(GridError, match="no CRS"):
+        polygon_areas_m2(gpd.GeoSeries([shapely.box(0, 0, 1, 1)]))
+    disc = pyproj.CRS.from_proj4("+proj=ortho +lat_0=30 +lon_0=105 +R=6371000")
+    with pytest.raises(GridError, match="outside the area"):
+        polygon_areas_m2(gpd.GeoSeries([shapely.box(7e6, 0, 8e6, 1e6)], crs=disc))
+
+
+@pytest.mark.parametrize(("epsg", "pixel"), [(32648, 10), (4544, 30), (3857, 10), (4326, 1e-4)])
+def test_blocks_of_a_tile_keep_each_pixels_geodesic_area(epsg, pixel):
+    grid = centre_grid(pyproj.CRS.from_epsg(epsg), pixel, (10980, 10980))
+    block = Block(3072, 4096, 1024, 1024)
+    areas = np.broadcast_to(block_areas_m2(grid, block), (1024, 1024))
+    for row, col in ((0, 0), (511, 333), (1023, 1023)):
+        expected = geodesic_pixel_m2(grid, block.row + row, block.col + col)
+        # The geodesic library itself is good to 1e-6 for so small a polygon.
+        assert areas[row, col] == pytest.approx(expected, rel=2e-5)
+        exact = pixel_areas_m2(grid.window(block.row + row, block.col + col, 1, 1))[0, 0]
+        assert areas[row, col] == pytest.approx(exact, rel=1e-8)
+
+
+def test_class_areas_of_a_file_block_by_block(tmp_path):
+    grid = centre_grid(pyproj.CRS.from_epsg(32648), 10, (1100, 1050))
+    labels = np.ones(grid.shape_hw, np.uint8)
+    labels[1000:, 1000:], labels[:3] = 6, 0
+    path = tmp_path / "labels.tif"
+    write_raster(path, Raster(labels[None], labels > 0, grid, ("class",)), nodata=0)
+    one, three = (map_class_areas_m2(path, ThreadRunner(workers)) for workers in (1, 3))
+    assert one == three
+    assert one == pytest.approx(class_areas_m2(labels, grid), rel=1e-9)
+    # The planar area, over the areal scale of UTM there.
+    assert one[6] == pytest.approx(100 * 50 * 100 / 0.99945, rel=1e-4)
+    write_raster(path, Raster(labels[None].astype(np.float32), labels > 0, grid, ("class",)))
+    with pytest.raises(InputError, match="float32"):
+        map_class_areas_m2(path, ThreadRunner(1))
+
+
+@pytest.mark.parametrize(
+    ("epsg", "bounds", "message"),
+    [
+        (4523, (5e5, 3.3e6, 6e5, 3.4e6), "six digits belong to EPSG:4544"),
+        (4544, (355e5, 3.3e6, 356e5, 3.4e6), "zone prefix 35 belongs to EPSG:4523"),
+        (4523, (365e5, 3.3e6, 366e5, 3.4e6), "zone prefix 36 belongs to EPSG:4524"),
+        (4496, (5e5, 3.3e6, 6e5, 3.4e6), "six digits belong to EPSG:4507"),
+        (4507, (185e5, 3.3e6, 186e5, 3.4e6), "zone prefix 18 belongs to EPSG:4496"),
+        (32648, (106, 30, 106.1, 30.1), "look like degrees"),
+        (4326, (5e5, 3.3e6, 6e5, 3.4e6), "no longitudes"),
+        (32648, (5e5, -4e6, 6e5, -3.9e6), "outside the area of"),
+        (4544, (5e5, float("nan"), 6e5, 3.4e6), "no coordinates"),
+        (3577, (9e7, 9e7, 9.1e7, 9.1e7), "lie outside the area"),
+    ],
+)
+def test_coordinates_that_cannot_belong_to_their_crs(epsg, bounds, message):
+    with pytest.raises(GridError, match=message):
+        check_coordinates(pyproj.CRS.from_epsg(epsg), bounds, "town.shp")
+
+
+def test_coordinates_that_may_belong_to_their_crs():
+    for epsg, bounds in (
+        (4523, (354e5, 3.3e6, 356e5, 3.4e6)),
+        (4544, (4e5, 3.3e6, 6e5, 3.4e6)),
+        (4326, (106, 30, 107, 31)),
+        (3857, (1.18e7, 3.5e6, 1.19e7, 3.6e6)),
+        (32601, (2e5, 3.3e6, 3e5, 3.4e6)),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check_coordinates(pyproj.CRS.from_epsg(epsg), bounds)
+    with pytest.warns(UserWarning, match="is the CRS right"):
+        check_coordinates(pyproj.CRS.from_epsg(4544), (8.5e5, 3.3e6, 8.6e5, 3.4e6))
+    with pytest.raises(GridError, match="has no CRS"):
+        check_coordinates(None, (0, 0, 1, 1), "town.shp")

@@ -35,7 +35,8 @@ def row_raster(values, names, dtype=np.uint16, valid=None, **more) -> Raster:
 
 def test_the_table_is_complete_and_consistent():
     assert list(SENSORS) == [
-        *("landsat5", "landsat7", "landsat8", "landsat9", "sentinel2_l1c", "sentinel2_l2a", "generic"),
+        *("landsat5", "landsat7", "landsat8", "landsat9", "sentinel2_l1c", "sentinel2_l2a"),
+        *("hls_l30", "hls_s30", "generic"),
     ]
     for key, sensor in SENSORS.items():
         names = [band.name for band in sensor.bands]
@@ -332,3 +333,30 @@ def test_ndvi_of_a_real_scene_equals_the_published_one(test_data):
         expected = published.data[published.band_names.index(date)]
         # Digital numbers were rounded to 1e-4 when this copy of the scene was made.
         assert np.abs((nir - red) / (nir + red) - expected).max() < 1e-3
+
+
+# --- HLS ---
+
+
+def test_hls_names_tell_sensor_date_and_band():
+    name = "HLS.S30.T48RVV.2024269T032131.v2.0.B8A.tif"
+    assert detect_sensor(name, positional_names(1), 1) is SENSORS["hls_s30"]
+    assert detect_sensor(name.replace("S30", "L30"), positional_names(1), 1) is SENSORS["hls_l30"]
+    # Day 269 of the leap year 2024.
+    assert date_from_name(name) == "2024-09-25"
+    assert band_from_name(name) == "B8A" and band_from_name(name.replace("B8A", "Fmask")) == "Fmask"
+
+
+def test_hls_bands_of_both_sensors_match_by_role():
+    """The narrow near infrared of Sentinel-2 is the one that matches Landsat's."""
+    l30, s30 = SENSORS["hls_l30"], SENSORS["hls_s30"]
+    assert (l30.find_band("B05").role, s30.find_band("B8A").role, s30.find_band("B08").role) == ("nir", "nir", "nir2")
+    assert to_reflectance(row_raster([[1500, -9999]], ["B04"], np.int16), l30)[0, 0] == pytest.approx(
+        [0.15, np.nan], nan_ok=True
+    )
+
+
+def test_hls_fmask_bits():
+    # Cloud, beside cloud, shadow, snow; water and aerosol hide nothing.
+    fmask = np.array([1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 0b11000000], np.uint8)
+    assert clear_mask(fmask, SENSORS["hls_l30"]).tolist() == [False] * 4 + [True] * 2

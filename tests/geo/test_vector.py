@@ -6,6 +6,7 @@ import pandas as pd
 import pyogrio
 import pyproj
 import pytest
+import shapely
 from affine import Affine
 from shapely.geometry import Point, Polygon, box
 
@@ -44,10 +45,54 @@ def test_geopackage_round_trip(tmp_path):
 
 
 def test_writing_refuses_other_formats_and_a_missing_crs(tmp_path):
-    with pytest.raises(InputError, match="ends in .gpkg"):
-        write_vector(tmp_path / "a.shp", table([cells(0, 0)]))
+    with pytest.raises(InputError, match="GeoPackage, Shapefile or GeoJSON"):
+        write_vector(tmp_path / "a.kml", table([cells(0, 0)]))
+    with pytest.raises(InputError, match="only a GeoPackage takes further tables"):
+        write_vector(tmp_path / "a.shp", table([cells(0, 0)]), tables={"x": pd.DataFrame()})
     with pytest.raises(GridError, match="without a CRS"):
         write_vector(tmp_path / "a.gpkg", table([cells(0, 0)], crs=None))
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson"])
+def test_written_formats_come_back(tmp_path, suffix):
+    zones = table([cells(0, 0), cells(1, 1, 2, 2)], name=["永久基本农田", "b"], code=["0101", "0603"]).to_crs(4490)
+    write_vector(tmp_path / f"new/zones{suffix}", zones, date="2024-10-28")
+    back = read_vector(tmp_path / f"new/zones{suffix}")
+    assert back["name"].tolist() == ["永久基本农田", "b"] and back["code"].tolist() == ["0101", "0603"]
+    assert back.crs.to_epsg() == (4326 if suffix == ".geojson" else 4490)
+    # GeoJSON keeps 7 decimals of a degree, 1 cm.
+    apart = shapely.hausdorff_distance(back.geometry.to_numpy(), zones.geometry.to_numpy())
+    assert apart.max() < 1e-7
+    assert not [path for path in (tmp_path / "new").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geojson"])
+def test_layers_without_features_keep_their_columns(tmp_path, suffix):
+    empty = table([cells(0, 0)], name=["x"], n=[1])[:0]
+    write_vector(tmp_path / f"a{suffix}", empty)
+    if suffix != ".geojson":
+        assert pyogrio.read_info(tmp_path / f"a{suffix}")["fields"].tolist() == ["name", "n"]
+    assert pyogrio.read_info(tmp_path / f"a{suffix}")["features"] == 0
+
+
+def test_a_shapefile_says_its_encoding_and_refuses_what_it_would_cut(tmp_path):
+    write_vector(tmp_path / "a.shp", table([cells(0, 0)], name=["云" * 84]), date="2024-10-28")
+    assert (tmp_path / "a.cpg").read_text() == "UTF-8" and (tmp_path / "a.prj").read_text().startswith("PROJCS[")
+    # Bytes 1 to 3 of a DBF file: year since 1900, month, day of the last update.
+    assert tuple((tmp_path / "a.dbf").read_bytes()[1:4]) == (124, 10, 28)
+    assert read_vector(tmp_path / "a.shp")["name"].tolist() == ["云" * 84]
+    with pytest.raises(InputError, match="'name' with values of up to 255 bytes"):
+        write_vector(tmp_path / "b.shp", table([cells(0, 0)], name=["云" * 85]))
+    with pytest.raises(InputError, match="'eleven_char'.*names of 10"):
+        write_vector(tmp_path / "b.shp", table([cells(0, 0)], eleven_char=[1]))
+    assert not (tmp_path / "b.shp").exists()
+
+
+def test_a_geopackage_takes_further_tables(tmp_path):
+    alias = pd.DataFrame({"name": ["MJ"], "alias": ["面积"]})
+    write_vector(tmp_path / "a.gpkg", table([cells(0, 0)]), layer="patches", tables={"alias": alias})
+    assert pyogrio.read_dataframe(tmp_path / "a.gpkg", layer="alias")["alias"].tolist() == ["面积"]
+    assert len(read_vector(tmp_path / "a.gpkg", layer="patches")) == 1
 
 
 @pytest.mark.parametrize(("suffix", "driver"), [(".shp", "ESRI Shapefile"), (".geojson", "GeoJSON"), (".kml", "KML")])

@@ -15,6 +15,7 @@ from src.errors import SensorError
 from src.geo.grid import Raster
 from src.geo.sensors.base import Band, Sensor, positional_names
 from src.geo.sensors.generic import GENERIC
+from src.geo.sensors.hls import HLS_L30, HLS_S30
 from src.geo.sensors.landsat import LANDSAT5, LANDSAT7, LANDSAT8, LANDSAT9
 from src.geo.sensors.sentinel2 import SENTINEL2_L1C, SENTINEL2_L2A, baseline_from_name, parse_baseline
 
@@ -33,7 +34,11 @@ __all__ = [
 ]
 
 SENSORS = {
-    sensor.name: sensor for sensor in (LANDSAT5, LANDSAT7, LANDSAT8, LANDSAT9, SENTINEL2_L1C, SENTINEL2_L2A, GENERIC)
+    sensor.name: sensor
+    for sensor in (
+        *(LANDSAT5, LANDSAT7, LANDSAT8, LANDSAT9),
+        *(SENTINEL2_L1C, SENTINEL2_L2A, HLS_L30, HLS_S30, GENERIC),
+    )
 }
 
 # Stack sizes that only Sentinel-2 products have: used when neither file nor band names tell the sensor.
@@ -148,7 +153,7 @@ def clear_mask(qa: np.ndarray, sensor: Sensor) -> NDArray[np.bool_]:
     """Where the quality layer says that the ground is seen.
 
     Args:
-        qa: integer QA_PIXEL (Landsat Collection 2) or scene classification (Sentinel-2 Level-2A), any shape.
+        qa: integers of any shape: QA_PIXEL (Landsat Collection 2), SCL (Sentinel-2 Level-2A) or Fmask (HLS).
         sensor: whose codes they are.
 
     Returns:
@@ -167,13 +172,14 @@ def clear_mask(qa: np.ndarray, sensor: Sensor) -> NDArray[np.bool_]:
 
 
 def date_from_name(name: str) -> str | None:
-    """Acquisition date (ISO) in a file name: the first valid YYYYMMDD, YYYY-MM-DD, or Landsat YYYYDDD.
+    """Acquisition date (ISO) in a file name: the first valid YYYYMMDD, YYYY-MM-DD, or Landsat and HLS YYYYDDD.
 
     Product ids put the acquisition before the processing date.
     """
-    old_landsat = re.match(r"L[CTE]\d{7}((?:19|20)\d{5})[A-Z]{3}\d\d", name)
-    if old_landsat:
-        return datetime.strptime(old_landsat.group(1), "%Y%j").date().isoformat()
+    day_of_year = re.match(r"L[CTE]\d{7}((?:19|20)\d{5})[A-Z]{3}\d\d", name)
+    day_of_year = day_of_year or re.match(r"HLS\.[LS]30\.T\w{5}\.((?:19|20)\d{5})T", name)
+    if day_of_year:
+        return datetime.strptime(day_of_year.group(1), "%Y%j").date().isoformat()
     for found in re.finditer(r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)(?!\d)", name):
         try:
             return date(*(int(part) for part in found.groups())).isoformat()
@@ -183,6 +189,6 @@ def date_from_name(name: str) -> str | None:
 
 
 def band_from_name(name: str) -> str | None:
-    """Band in the name of a one-band product file, such as "SR_B4", "B8A", "QA_PIXEL" or "SCL"; else None."""
-    found = re.search(r"(?<![A-Za-z0-9])((?:SR_|ST_)?B\d{1,2}A?|QA_PIXEL|BQA|SCL)(?![A-Za-z0-9])", name)
+    """Band in the name of a one-band product file, such as "SR_B4", "B8A", "QA_PIXEL", "SCL" or "Fmask"; else None."""
+    found = re.search(r"(?<![A-Za-z0-9])((?:SR_|ST_)?B\d{1,2}A?|QA_PIXEL|BQA|SCL|Fmask)(?![A-Za-z0-9])", name)
     return found.group(1) if found else None

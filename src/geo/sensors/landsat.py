@@ -1,11 +1,14 @@
-"""Landsat 5, 7, 8 and 9, Collection 2 Level-2 surface reflectance.
+"""Landsat 5, 7, 8 and 9: Collection 2 Level-2 surface reflectance, and the gains of Level-1.
 
-Level-1 digital numbers need the gains of their MTL file and are refused by
-``to_reflectance``; their bands are still found by name for display.
+Level-1 digital numbers need the gains and the sun elevation of their MTL file
+(``toa_gains``); ``to_reflectance`` refuses them. Their bands are still found
+by name for display.
 """
 
+import math
 from dataclasses import replace
 
+from src.errors import SensorError
 from src.geo.sensors.base import Band, Sensor
 
 _SOURCE = "https://www.usgs.gov/faqs/how-do-i-use-a-scale-factor-landsat-level-2-science-products"
@@ -89,3 +92,23 @@ LANDSAT8 = Sensor(
     },
 )
 LANDSAT9 = replace(LANDSAT8, name="landsat9", name_patterns=_patterns(9, "CO"), band_pattern=None)
+
+
+def toa_gains(mult: float, add: float, sun_elevation_deg: float) -> tuple[float, float]:
+    """Scale and offset from Level-1 digital numbers to top-of-atmosphere reflectance.
+
+    reflectance = (mult * number + add) / sin(sun elevation), with the sun at
+    the scene's centre; https://www.usgs.gov/landsat-missions/using-usgs-landsat-level-1-data-product.
+
+    Args:
+        mult: REFLECTANCE_MULT_BAND_n of the MTL file.
+        add: REFLECTANCE_ADD_BAND_n of the MTL file.
+        sun_elevation_deg: SUN_ELEVATION of the MTL file, degrees.
+
+    Raises:
+        SensorError: the sun is not above the horizon.
+    """
+    if not 0 < sun_elevation_deg <= 90:
+        raise SensorError(f"sun elevation {sun_elevation_deg} degrees: reflectance needs the sun above the horizon")
+    sine = math.sin(math.radians(sun_elevation_deg))
+    return mult / sine, add / sine

@@ -1,0 +1,190 @@
+"""The whole measurement on small simulated counties: figures against other arithmetic, resume, refusals, same bytes."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from docx import Document
+
+from src.constants import LAND_CLASSES
+from src.geo.analyze import analyze
+from src.geo.areas import block_areas_m2
+from src.geo.blocks import Block, DaskRunner, ThreadRunner
+from src.geo.evidence import is_sealed
+from src.geo.measure import Request
+from src.geo.raster import read_raster
+from src.geo.simulate import simulate_county
+from src.geo.workspace import Options, add, init_workspace, open_workspace
+
+DATES = ("2023-09-20", "2024-09-25")
+REQUEST = Request(*DATES)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A workspace with a simulated county of 200 x 200 pixels."""
+    folder = tmp_path_factory.mktemp("county")
+    dates = list(DATES)
+    simulate_county(
+        folder / "c", seed=5, size=200, sensor="sentinel2_l2a", dates=dates, crs="EPSG:32648", cloud_share=0
+    )
+    workspace = init_workspace(folder / "w", code="510723")
+    add(workspace, folder / "c", Options(), ThreadRunner(1))
+    return folder / "w"
+
+
+@pytest.fixture(scope="module")
+def run(root, tmp_path_factory):
+    """(folder, evidence) of one analysis."""
+    out = tmp_path_factory.mktemp("out")
+    return out, analyze(open_workspace(root), REQUEST, out, ThreadRunner(2), most_chips=2)
+
+
+def test_everything_promised_is_written(run):
+    out, record = run
+    names = {path.name for path in out.iterdir()}
+    rasters = {"change.tif", "change_score.tif", *(f"landcover_{day}.tif" for day in DATES)}
+    tables = {f"patches.{suffix}" for suffix in ("gpkg", "shp", "geojson", "xlsx", "csv")}
+    assert rasters | tables | {"evidence.json", "report.docx"} <= names
+    assert {"change.png", "cover_after.png", "patches.png"} <= {path.name for path in (out / "maps").iterdir()}
+    assert json.loads((out / "evidence.json").read_text(encoding="utf-8")) == record
+    assert is_sealed(record)
+    assert any("松" in p.text or "县" in p.text for p in Document(str(out / "report.docx")).paragraphs)
+
+
+def test_matrix_equals_counting_by_hand(run):
+    """Pixels inside the county, which is the whole scene's interior: recount outside its edge with plain numpy."""
+    out, record = run
+    change, before, after = (
+        read_raster(out / name).data[0] for name in ("change.tif", *(f"landcover_{day}.tif" for day in DATES))
+    )
+    grid = read_raster(out / "change.tif").grid
+    areas = block_areas_m2(grid, Block(0, 0, *grid.shape_hw))
+    hybrid = np.where(change == 1, before, np.where(change == 2, after, 0))
+    everything = np.zeros((8, 8))
+    np.add.at(everything, (before, hybrid), areas)
+    matrix = np.array(record["transition_m2"])
+    # The county covers most of the scene; no cell can hold more than the whole scene has.
+    assert (matrix <= everything + 1e-3).all()
+    assert matrix.sum() > 0.5 * everything.sum()
+    assert all(record["checks"].values())
+
+
+def test_ranges_hold_their_values_and_nets_their_flows(run):
+    _, record = run
+    for key in ("areas_before", "areas_after", "gain", "loss", "net"):
+        assert set(record[key]) == set(LAND_CLASSES.values())
+        for area in record[key].values():
+            low, high = area["bounds"]
+            assert low <= area["value_m2"] <= high
+    for name in LAND_CLASSES.values():
+        gain, loss, net = (record[key][name]["value_m2"] for key in ("gain", "loss", "net"))
+        assert gain - loss == net
+        assert net == record["areas_after"][name]["value_m2"] - record["areas_before"][name]["value_m2"]
+
+
+def test_found_change_lies_where_it_was_simulated(run, root):
+    """Most of the area that is reported as changed did change class, by the county's own labels."""
+    out, record = run
+    labels = {day: read_raster(root / "labels" / f"landcover_{day}.tif").data[0] for day in DATES}
+    truth = labels[DATES[0]] != labels[DATES[1]]
+    found = read_raster(out / "patches.tif").data[0] > 0
+    assert found.any() and record["patches"]["count"] > 0
+    assert truth[found].mean() > 0.5
+    assert record["patches"]["area_m2"]["value_m2"] == pytest.approx(found.sum() * 100, rel=0.2)
+
+
+def test_zones_and_towns_are_measured(run):
+    _, record = run
+    kinds = {zone["zone_type"] for zone in record["zones"]}
+    assert {"basic_farmland"} <= kinds
+    for zone in record["zones"]:
+        assert 0 <= zone["overlap"]["value_m2"] <= zone["area_m2"]
+        assert len(zone["patch_ids"]) == zone["patches"]
+    assert record["towns"] and all(set(town["net"]) == set(LAND_CLASSES.values()) for town in record["towns"])
+
+
+def test_accuracy_is_that_of_held_out_blocks(run):
+    _, record = run
+    assert [block["date"] for block in record["accuracy"]] == list(DATES)
+    assert all(0.4 < block["overall"] < 1 for block in record["accuracy"])
+
+
+def test_same_inputs_give_the_same_bytes(run, root, tmp_path):
+    out, _ = run
+    analyze(open_workspace(root), REQUEST, tmp_path, ThreadRunner(1), most_chips=2)
+    for name in ("evidence.json", "report.docx", "patches.csv", "change_score.tif", "maps/change.png"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_finished_rasters_are_kept_and_those_of_other_inputs_are_not(run, root, tmp_path):
+    out, record = run
+    work = tmp_path / "again"
+    shutil.copytree(out, work)
+    raster = work / f"landcover_{DATES[0]}.tif"
+    before = raster.stat().st_mtime_ns
+    assert analyze(open_workspace(root), REQUEST, work, ThreadRunner(1), most_chips=2) == record
+    assert raster.stat().st_mtime_ns == before
+    other = analyze(open_workspace(root), Request(*DATES, seed=1), work, ThreadRunner(1), most_chips=0)
+    assert raster.stat().st_mtime_ns > before
+    assert other["evidence_id"] != record["evidence_id"]
+
+
+def test_without_labels_the_rules_speak(root, tmp_path):
+    shutil.copytree(root, tmp_path / "w")
+    shutil.rmtree(tmp_path / "w" / "labels")
+    record = analyze(open_workspace(tmp_path / "w"), REQUEST, tmp_path / "out", ThreadRunner(1), most_chips=0)
+    assert "SPECTRAL_RULES" in record["caveats"]
+    assert record["accuracy"] == []
+
+
+def test_uncalibrated_numbers_give_spectral_change_alone(root, tmp_path):
+    shutil.copytree(root, tmp_path / "w")
+    shutil.rmtree(tmp_path / "w" / "labels")
+    for path in (tmp_path / "w" / "scenes").glob("*/scene.json"):
+        values = json.loads(path.read_text(encoding="utf-8")) | {"quantity": "dn", "caveats": ["DN_ONLY"]}
+        path.write_text(json.dumps(values), encoding="utf-8")
+    record = analyze(open_workspace(tmp_path / "w"), REQUEST, tmp_path / "out", ThreadRunner(1), most_chips=0)
+    assert "DN_ONLY" in record["caveats"] and "transition_m2" not in record
+    assert record["patches"]["count"] > 0
+    assert (tmp_path / "out" / "report.docx").is_file()
+
+
+def test_one_zone_alone(root, tmp_path, run):
+    record = analyze(
+        open_workspace(root), Request(*DATES, zone="basic_farmland"), tmp_path, ThreadRunner(1), most_chips=0
+    )
+    whole = run[1]
+    farmland = next(zone for zone in whole["zones"] if zone["zone_type"] == "basic_farmland")
+    total = sum(area["value_m2"] for area in record["areas_before"].values())
+    assert total == pytest.approx(farmland["covered_m2"], rel=0.02)
+    assert record["patches"]["count"] <= whole["patches"]["count"]
+
+
+@pytest.mark.slow
+def test_dask_gives_the_same_evidence(run, root, tmp_path):
+    from dask.distributed import Client, LocalCluster
+
+    out, record = run
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        assert analyze(open_workspace(root), REQUEST, tmp_path, DaskRunner(client), most_chips=2) == record
+    assert (tmp_path / "change_score.tif").read_bytes() == (out / "change_score.tif").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--before", "2020-01-01", "--after", DATES[1]], "dates: 2023-09-20, 2024-09-25"),
+        (["--before", DATES[1], "--after", DATES[0]], "2023-09-20"),
+        (["--before", DATES[0], "--after", DATES[1], "--zone", "nowhere"], "no such zone"),
+    ],
+)
+def test_bad_input_is_explained(root, tmp_path, flags, words):
+    command = [sys.executable, "-m", "src.geo.analyze", "--workspace", str(root), "--out", str(tmp_path), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr

@@ -90,7 +90,10 @@ def module_path(module: str) -> Path:
 @functools.cache
 def module_flags(module: str) -> frozenset[str]:
     """Flags of a module: fields of its dataclasses, and what its source adds to a parser."""
-    tree = ast.parse(module_path(module).read_text(encoding="utf-8"))
+    path = module_path(module)
+    # A long command keeps its parser in a file of its own.
+    sources = [one for one in (path, path.with_stem(f"{path.stem}_cli")) if one.exists()]
+    tree = ast.parse("\n".join(one.read_text(encoding="utf-8") for one in sources))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     added = [argument for call in calls if call.func.attr == "add_argument" for argument in call.args]
     flags = {str(node.value) for node in added if isinstance(node, ast.Constant)}

@@ -197,9 +197,11 @@ def show(value: Any, lang: str) -> str:
 
 
 def class_name(name: Any, lang: str) -> str:
-    """A land class by its key ("cropland") in the report's language; other names as they are."""
-    known = LAND_CLASS_NAMES.get(str(name))
-    return known[lang] if known else show(name, lang)
+    """A land class, given by its key ("cropland") or Chinese name, in the report's language; others as they are."""
+    for key, names in LAND_CLASS_NAMES.items():
+        if name in (key, names["zh"]):
+            return names[lang]
+    return show(name, lang)
 
 
 def class_keys() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import geopandas as gpd
 import pandas as pd
 
 from src.errors import InputError
+from src.geo.patch_fields import CHANGE_TYPES, CHECK_STATES, OVERLAP
 from src.geo.report_doc import (
     ReportDocument,
     class_name,
@@ -25,7 +26,14 @@ CHIPS = ("before", "after", "change")
 MAX_ROWS = 200
 _NEEDED = ("TBBH", "MJ_M2")
 _GRADES = ("A", "B", "C")
+# Columns whose wording for English reports stands beside them, and flags that say that an empty column means "none".
+_ENGLISH, _FLAGS = {"REASON": "REASON_EN", "JCJY": "JCJY_EN"}, {"ZRBHD": "SFBH", "GNQ": "SFBH", "HDGL": "SFHD"}
 _AREAS, _BY_HAND = ("MJ_M2", "ZYYN_M2", "ZYHX_M2"), ("HCJG", "HCR", "HCRQ")
+_OVERLAP_WORDS = {
+    OVERLAP["none"]: {"zh": "无", "en": "none"},
+    OVERLAP["hit"]: {"zh": "相交，名称待核实", "en": "touched, name to be verified"},
+    OVERLAP["thin"]: {"zh": "可能相交", "en": "perhaps touched"},
+}
 
 
 def write_patches(
@@ -107,7 +115,7 @@ def _write_list(report: ReportDocument, patches: gpd.GeoDataFrame) -> None:
             f"{show_number(row.get('JD'), 6, lang)}, {show_number(row.get('WD'), 6, lang)}",
             show_area(row["MJ_M2"], "mu", lang),
             f"{class_name(row.get('QDL'), lang)}→{class_name(row.get('HDL'), lang)}",
-            show(row.get("BHLX"), lang),
+            _field("BHLX", row, report),
             show(row.get("GRADE"), lang),
             _field("HCZT", row, report),
         ]
@@ -133,10 +141,17 @@ def _write_patch(report: ReportDocument, row: Any, figures: Mapping[str, Path]) 
 def _field(key: str, row: Any, report: ReportDocument) -> str:
     """One field of the record as text, with its units."""
     lang, value = report.lang, row.get(key)
+    if lang == "en" and isinstance(row.get(_ENGLISH.get(key, "")), str):
+        value = row[_ENGLISH[key]]
     if key in _BY_HAND:
         return report.text("by_hand") if value is None or pd.isna(value) or value == "" else str(value)
     if key == "HCZT":
-        return str(value) if isinstance(value, str) and value else report.text("unchecked")
+        unchecked = not isinstance(value, str) or value in ("", CHECK_STATES[0])
+        return report.text("unchecked") if unchecked else str(value)
+    if key == "BHLX" and value in CHANGE_TYPES:
+        return f"{value} {CHANGE_TYPES[value][lang]}"
+    if key in _FLAGS and value == "" and row.get(_FLAGS[key]) in OVERLAP.values():
+        return _OVERLAP_WORDS[row[_FLAGS[key]]][lang]
     if key in ("QDL", "HDL"):
         return class_name(value, lang)
     if key in ("JD", "WD"):

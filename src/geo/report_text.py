@@ -264,11 +264,11 @@ PATCH_FIELDS: Text = {
     "GNQ": {"zh": "功能区", "en": "reserve zone"},
     "HDGL": {"zh": "河道管理范围", "en": "river scope"},
     "CLR_PCT": {"zh": "清晰度", "en": "clear share"},
-    "REASON": {"zh": "触发证据", "en": "evidence"},
+    "REASON": {"zh": "触发证据", "en": "what triggered it"},
     "JCJY": {"zh": "核查建议", "en": "advice"},
     "HCZT": {"zh": "核查状态", "en": "status"},
     "HCJG": {"zh": "核查结果", "en": "result"},
     "HCR": {"zh": "核查人", "en": "checked by"},
     "HCRQ": {"zh": "核查日期", "en": "checked on"},
-    "EVID": {"zh": "证据编号", "en": "evidence"},
+    "EVID": {"zh": "证据编号", "en": "evidence id"},
 }

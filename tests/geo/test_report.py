@@ -275,6 +275,19 @@ def test_a_patch_page_prints_the_record(tmp_path, figures):
     assert first["核查状态"] == "待核查" and first["核查结果"] == "（核查后填写）"
 
 
+def test_an_empty_name_means_none_only_where_the_flag_says_so(tmp_path):
+    """ "否" in the flag: the layer was there and not hit; an empty flag: there was no layer."""
+    patches = record(1).assign(ZRBHD="", SFBH="否", HDGL="", SFHD="", QDL="耕地", REASON="疑似", REASON_EN="suspected")
+    for lang, none, unknown in (("zh", "无", "待核实"), ("en", "none", "to be verified")):
+        out = write(tmp_path, evidence(), patches, {}, lang)
+        cells = [[cell.text for row in table.rows for cell in row.cells] for table in Document(str(out)).tables]
+        name = PATCH_FIELDS["REASON"][lang]
+        page = next(dict(zip(row[::2], row[1::2], strict=True)) for row in cells if name in row)
+        assert (page[PATCH_FIELDS["ZRBHD"][lang]], page[PATCH_FIELDS["HDGL"][lang]]) == (none, unknown)
+        assert page[name] == {"zh": "疑似", "en": "suspected"}[lang]
+        assert page[PATCH_FIELDS["QDL"][lang]] == {"zh": "耕地", "en": "cropland"}[lang]
+
+
 def test_a_patch_without_chips_says_so(tmp_path, figures):
     out = write(tmp_path, evidence(), record(5), figures)
     assert words(out).count("前后影像截图：待核实") == 1

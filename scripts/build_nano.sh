@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rebuild assets/nano from a seed: simulate counties, make questions, train, record. Finished steps are not repeated.
 # Env: OUT (default output/nano_build), NANO_DIR (default assets/nano), SEED, TRAIN_SEEDS, TEST_SEEDS, VISION_STEPS,
-#      STEPS.
+#      STEPS, QUESTION_STEPS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${1:-}" = --help ] && { sed -n '2,4s/^# //p' "$0"; exit 0; }
@@ -15,6 +15,7 @@ TRAIN_SEEDS="${TRAIN_SEEDS:-$(seq -s ' ' 1001 1056)}"
 TEST_SEEDS="${TEST_SEEDS:-2001 2002 2003 2004}"
 VISION_STEPS="${VISION_STEPS:-1500}"
 STEPS="${STEPS:-2200}"
+QUESTION_STEPS="${QUESTION_STEPS:-1300}"
 
 simulate() { # every sixth county as Landsat sees it; April to October
   local seed sensor month
@@ -45,4 +46,4 @@ counties=()
 for seed in $TRAIN_SEEDS; do counties+=("$OUT/counties/$seed"); done
 "$PYTHON" -m src.train.train_nano --data "$OUT/train" "$OUT/train_large" --eval_data "$OUT/test" --out "$NANO_DIR" \
   --run "$OUT/run" --seed "$SEED" --counties "${counties[@]}" --vision_steps "$VISION_STEPS" --steps "$STEPS" \
-  --workers 1 --bf16 "$@"
+  --question_steps "$QUESTION_STEPS" --workers 1 --bf16 "$@"

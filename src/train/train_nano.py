@@ -5,12 +5,13 @@
 
 Pretraining of all weights, no adapters: the base that both stages start from.
 First the vision tower learns land cover from labels (``nano_vision``). Then the
-whole model learns questions about one picture, many in one dialogue, so that a
-picture is encoded once for several answers; every picture is turned and
-mirrored at random. A few dialogues over several pictures are mixed in, so that
-the model knows the words that stage 1 teaches it to use; single questions about
-two pictures are left out, so that both stages have something to teach. The
-weights are stored in bfloat16.
+whole model learns to talk: questions about one picture in one dialogue, and a
+few dialogues over several pictures, so that the model knows the words that stage
+1 teaches it to use. Last it learns to look: many independent questions about a
+picture in one sample (``nano_questions``), because questions in one dialogue
+answer each other. Every picture is turned and mirrored at random. Single
+questions about two pictures are left out, so that both stages have something to
+teach. The weights are stored in bfloat16.
 """
 
 import argparse
@@ -27,10 +28,10 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch.utils.data import Dataset
 from transformers import set_seed
 
 from src.answers.compare import reward
-from src.dataset.collate import SftCollator
 from src.dataset.schema import Conversation
 from src.dataset.sft_dataset import MediaOptions, SftDataset
 from src.dataset.store import ConversationStore
@@ -38,10 +39,12 @@ from src.errors import run_command
 from src.model.engine import Engine
 from src.model.nano import NANO_BUDGET, NANO_DIR, build_config, build_model, build_processor, build_tokenizer
 from src.params import SftArguments
+from src.train.nano_questions import GroupCollator, encode_group, group_questions
 from src.train.nano_vision import pretrain_vision
 from src.trainer.checkpoint import last_complete_checkpoint
 from src.trainer.sft_trainer import SftTrainer
 
+Item = Conversation | list[Conversation]
 _TRANSPOSES = (None, *Image.Transpose)
 # A picture's tokens weigh about as much in a batch as this many characters of text.
 _IMAGE_CHARS = 50
@@ -76,40 +79,58 @@ def _without_media(row: Conversation) -> Conversation:
     return replace(row, turns=tuple(turns))
 
 
-def batches_of_like_length(rows: Sequence[Conversation], batch: int, rng: random.Random) -> list[Conversation]:
-    """Rows in an order whose consecutive batches hold rows of like length, batches in random order.
+def batches_of_like_length(items: Sequence[Item], batch: int, rng: random.Random) -> list[Item]:
+    """Items in an order whose consecutive batches are of one kind and like length, batches in random order.
 
     Random batches would pad ten short rows to the length of one long one. The last,
-    incomplete batch is left out.
+    incomplete batch of each kind is left out.
 
     Args:
-        rows: conversations.
-        batch: rows a batch.
-        rng: order of the batches, and of rows of the same length.
+        items: dialogues, or groups of questions.
+        batch: items a batch.
+        rng: order of the batches, and of items of the same length.
     """
-    order = list(rows)
-    rng.shuffle(order)
-    order.sort(key=lambda row: sum(len(turn.text()) for turn in row.turns) + _IMAGE_CHARS * len(row.images))
-    batches = [order[start : start + batch] for start in range(0, len(order) - batch + 1, batch)]
+    batches = []
+    for kind in (Conversation, list):
+        order = [item for item in items if isinstance(item, kind)]
+        rng.shuffle(order)
+        order.sort(key=_length)
+        batches += [order[start : start + batch] for start in range(0, len(order) - batch + 1, batch)]
     rng.shuffle(batches)
-    return [row for group in batches for row in group]
+    return [item for group in batches for item in group]
 
 
-class TurnedPictures(SftDataset):
-    """Samples whose pictures are turned or mirrored, all of a row alike; a pure function of seed and visit."""
+def _length(item: Item) -> int:
+    rows = [item] if isinstance(item, Conversation) else item
+    text = sum(len(turn.text()) for row in rows for turn in row.turns)
+    return text + _IMAGE_CHARS * len(rows[0].images)
+
+
+class TurnedPictures(Dataset[dict[str, torch.Tensor]]):
+    """Samples whose pictures are turned or mirrored, all of an item alike; a pure function of seed and visit.
+
+    Args:
+        items: dialogues, and groups of independent questions.
+        processor: of the model.
+        media: pixel budget.
+    """
 
     seed = 0
-    visits = 0
+
+    def __init__(self, items: Sequence[Item], processor: Any, media: MediaOptions) -> None:
+        self.items, self.processor, self.media = items, processor, media
+        self.visits = 0
+
+    def __len__(self) -> int:
+        return len(self.items)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         self.visits += 1
-        media = self.media
         draw = random.Random(f"{self.seed}/{index}/{self.visits}").choice(_TRANSPOSES)
-        self.media = replace(media, transpose=draw)
-        try:
-            return super().__getitem__(index)
-        finally:
-            self.media = media
+        media, item = replace(self.media, transpose=draw), self.items[index]
+        if isinstance(item, Conversation):
+            return SftDataset([item], self.processor, media)[0]
+        return encode_group(item, self.processor, media)
 
 
 def load_rows(folders: Sequence[Path], names: Sequence[str]) -> list[Conversation]:
@@ -148,13 +169,19 @@ def _train(args: argparse.Namespace, rows: list[Conversation]) -> Any:
     model = build_model(build_config(tokenizer, args.size), args.seed)
     questions = [row for row in rows if len(row.images) == 1 and len(row.turns) == 2]
     dialogues = [row for row in rows if len(row.turns) > 2]
-    mixed = group_by_picture(questions, args.turns, random.Random(args.seed)) + dialogues
-    print(f"{len(questions)} questions about one picture in {len(mixed) - len(dialogues)} dialogues")
-    print(f"{len(dialogues)} dialogues about several; {len(tokenizer)} tokens, {model.num_parameters():,} parameters")
+    print(f"{len(questions)} questions about one picture, {len(dialogues)} dialogues about several")
+    print(f"{len(tokenizer)} tokens, {model.num_parameters():,} parameters")
     if args.vision_steps:
         _see(args, model, processor)
-    ordered = batches_of_like_length(mixed, args.batch_size, random.Random(args.seed))
-    return _fit(args, model, processor, ordered), processor
+    rng = random.Random(args.seed)
+    phases: dict[str, tuple[Sequence[Item], int]] = {
+        "dialogues": (group_by_picture(questions, args.turns, rng) + dialogues, args.steps),
+        "questions": ([*group_questions(questions, args.turns, rng), *dialogues], args.question_steps),
+    }
+    for phase, (items, steps) in phases.items():
+        if steps:
+            model = _fit(args, phase, model, processor, items, steps)
+    return model, processor
 
 
 def _see(args: argparse.Namespace, model: Any, processor: Any) -> None:
@@ -178,12 +205,14 @@ def _see(args: argparse.Namespace, model: Any, processor: Any) -> None:
     save_file(visual.state_dict(), finished)
 
 
-def _fit(args: argparse.Namespace, model: Any, processor: Any, rows: list[Conversation]) -> Any:
-    """Train on dialogues; an unfinished run goes on from its newest checkpoint."""
-    run = args.run / "language"
+def _fit(args: argparse.Namespace, phase: str, model: Any, processor: Any, items: Sequence[Item], steps: int) -> Any:
+    """One phase; a finished one is read back, an unfinished one goes on from its newest checkpoint."""
+    run, finished = args.run / phase, args.run / phase / "finished"
+    if finished.is_dir():
+        return type(model).from_pretrained(finished, dtype=torch.float32)
     training = SftArguments(
         output_dir=str(run),
-        max_steps=args.steps,
+        max_steps=steps,
         per_device_train_batch_size=args.batch_size,
         learning_rate=args.learning_rate,
         lr_scheduler_type="cosine",
@@ -204,10 +233,12 @@ def _fit(args: argparse.Namespace, model: Any, processor: Any, rows: list[Conver
     # On a CPU the gradient of this convolution takes three times as long in bfloat16.
     embed = model.model.visual.patch_embed
     embed.forward = torch.autocast("cpu", enabled=False)(embed.forward)
-    dataset = TurnedPictures(rows, processor, MediaOptions(NANO_BUDGET))
-    collator = SftCollator(processor.tokenizer.pad_token_id)
+    ordered = batches_of_like_length(items, args.batch_size, random.Random(args.seed))
+    dataset = TurnedPictures(ordered, processor, MediaOptions(NANO_BUDGET))
+    collator = GroupCollator(processor.tokenizer.pad_token_id)
     trainer = SftTrainer(model, training, data_collator=collator, train_dataset=dataset, processing_class=processor)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(run))
+    trainer.save_model(str(finished))
     return trainer.model
 
 
@@ -230,10 +261,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--vision_steps", type=int, default=0, help="0 leaves the first phase out")
     parser.add_argument("--vision_batch_size", type=int, default=48)
     parser.add_argument("--vision_learning_rate", type=float, default=2e-3)
-    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--steps", type=int, default=2200, help="of the phase of dialogues")
+    parser.add_argument("--question_steps", type=int, default=1300, help="of the phase of independent questions")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
-    parser.add_argument("--turns", type=int, default=12, help="most questions asked about a picture in one dialogue")
+    parser.add_argument("--turns", type=int, default=12, help="most questions about a picture in one sample")
     parser.add_argument("--vocab_size", type=int, default=2048)
     parser.add_argument("--eval_rows", type=int, default=1200)
     parser.add_argument("--workers", type=int, default=0)

@@ -45,6 +45,16 @@ def test_batches_hold_rows_of_like_length(tmp_path):
     assert len(train_nano.batches_of_like_length(rows, 4, random.Random(0))) == 8
 
 
+def test_batches_are_of_one_kind(tmp_path):
+    """Four dialogues and four groups of questions in batches of two: no batch holds both."""
+    store = ConversationStore(str(write_vqa(tmp_path, 4)), str(tmp_path))
+    dialogues = [store[i] for i in range(4)]
+    ordered = train_nano.batches_of_like_length([*dialogues, *([row] for row in dialogues)], 2, random.Random(0))
+    kinds = [isinstance(item, list) for item in ordered]
+    assert sorted(kinds) == [False] * 4 + [True] * 4
+    assert all(kinds[start] == kinds[start + 1] for start in range(0, 8, 2))
+
+
 def test_pictures_are_turned_alike_on_every_rerun(tmp_path):
     store = ConversationStore(str(_rows(tmp_path)), str(tmp_path))
     processor = load_processor(str(NANO_DIR))
@@ -66,7 +76,7 @@ def test_build_writes_weights_and_a_record(tmp_path, monkeypatch):
     path.rename(data / "vqa_train.jsonl")
     (data / "vqa_test.jsonl").write_text((data / "vqa_train.jsonl").read_text())
     argv = ["--data", data, "--eval_data", data, "--out", tmp_path / "out", "--run", tmp_path / "run"]
-    argv += ["--steps", 2, "--batch_size", 2, "--size", "tiny", "--vocab_size", 400]
+    argv += ["--steps", 2, "--question_steps", 2, "--batch_size", 2, "--size", "tiny", "--vocab_size", 400]
     monkeypatch.setattr(sys, "argv", ["train_nano", *map(str, argv)])
     train_nano.main()
     record = json.loads((tmp_path / "out" / "build.json").read_text())
@@ -83,10 +93,24 @@ def test_a_second_call_keeps_the_finished_vision_tower(tmp_path, county, monkeyp
     path.rename(data / "vqa_train.jsonl")
     (data / "vqa_test.jsonl").write_text((data / "vqa_train.jsonl").read_text())
     argv = ["--data", data, "--eval_data", data, "--out", tmp_path / "out", "--run", tmp_path / "run"]
-    argv += ["--steps", 1, "--batch_size", 2, "--size", "tiny", "--vocab_size", 400, "--counties", county]
+    argv += [
+        "--steps",
+        1,
+        "--question_steps",
+        1,
+        "--batch_size",
+        2,
+        "--size",
+        "tiny",
+        "--vocab_size",
+        400,
+        "--counties",
+        county,
+    ]
     argv += ["--vision_steps", 2, "--vision_batch_size", 2]
     monkeypatch.setattr(sys, "argv", ["train_nano", *map(str, argv)])
     for trained in (1, 0):
         train_nano.main()
         assert capsys.readouterr().out.count("nats a patch") == trained
+    assert (tmp_path / "run" / "questions" / "finished").is_dir()
     assert (tmp_path / "run" / "vision.safetensors").is_file()

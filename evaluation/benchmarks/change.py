@@ -22,13 +22,14 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
+from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
@@ -36,7 +37,6 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from tqdm import tqdm
 
-from evaluation.story import provenance
 from src.errors import InputError, run_command
 from src.geo.blocks import Block, Runner, ThreadRunner
 from src.geo.change import change_block, fit_change
@@ -46,7 +46,6 @@ from src.geo.pairs import Pair, make_pair
 from src.geo.raster import read_raster, write_raster
 from src.geo.scene import CLEAR, CLOUD, CORE_ROLES, REFLECTANCE_NODATA, Scene, SceneRecord, open_scene
 from src.geo.sensors import SENSORS
-from src.geo.simulate import _scene_grid
 from src.geo.simulation.change import plan_events, state_on
 from src.geo.simulation.landscape import build_landscape
 from src.geo.simulation.profile import draw_profile
@@ -76,93 +75,59 @@ class Source:
 
 _S2 = (1, 2, 3, 7, 11, 12)
 _PUCALLPA = ("swir1", "nir", "red", "green")
-TAIZHOU = Source(
-    "taizhou",
-    ("taizhou_landsat7_2000_2003/taizhou_LE07_20000317.tif", "taizhou_landsat7_2000_2003/taizhou_LE07_20030206.tif"),
-    ("2000-03-17", "2003-02-06"),
-    "landsat7",
-    "dn",
-    tuple(range(6)),
+# Names of the files by folder; {} is what tells the two dates apart.
+_FILES = {
+    "taizhou": "taizhou_landsat7_2000_2003/taizhou_LE07_{}.tif",
+    "slovenia": "slovenia_s2_2015/slovenia_S2L1C_{}.tif",
+    "chiapas": "chiapas_landsat7_1999_2002/LE7022049{}_stack.gtif",
+    "pucallpa": "pucallpa_landsat_1985_2020/pucallpa_{}.tif",
+    "northdakota": "northdakota_naip_2009_2020/m_4709963_se_14_1_{}_crop.tif",
+}
+
+
+def _source(name: str, files: tuple[str, str], dates: tuple[str, str], *rest: Any, **more: Any) -> Source:
+    first, second = (_FILES[name.split()[0]].format(file) for file in files)
+    return Source(name, (first, second), dates, *rest, **more)
+
+
+TAIZHOU = _source(
+    "taizhou", ("20000317", "20030206"), ("2000-03-17", "2003-02-06"), "landsat7", "dn", (0, 1, 2, 3, 4, 5)
 )
+_SLOVENIA, _GENERIC = ("sentinel2_l1c", "toa", _S2), ("generic", "dn", (0, 1, 2, 3))
 SOURCES = (
     TAIZHOU,
-    Source(
-        "slovenia 07-08",
-        ("slovenia_s2_2015/slovenia_S2L1C_20150711.tif", "slovenia_s2_2015/slovenia_S2L1C_20150830.tif"),
-        ("2015-07-11", "2015-08-30"),
-        "sentinel2_l1c",
-        "toa",
-        _S2,
-    ),
-    Source(
-        "slovenia 08-09",
-        ("slovenia_s2_2015/slovenia_S2L1C_20150830.tif", "slovenia_s2_2015/slovenia_S2L1C_20150909.tif"),
-        ("2015-08-30", "2015-09-09"),
-        "sentinel2_l1c",
-        "toa",
-        _S2,
-    ),
-    Source(
+    _source("slovenia 07-08", ("20150711", "20150830"), ("2015-07-11", "2015-08-30"), *_SLOVENIA),
+    _source("slovenia 08-09", ("20150830", "20150909"), ("2015-08-30", "2015-09-09"), *_SLOVENIA),
+    _source(
         "chiapas",
-        (
-            "chiapas_landsat7_1999_2002/LE70220491999322EDC01_stack.gtif",
-            "chiapas_landsat7_1999_2002/LE70220492002106EDC00_stack.gtif",
-        ),
+        ("1999322EDC01", "2002106EDC00"),
         ("1999-11-18", "2002-04-16"),
         "landsat7",
         "reflectance",
-        tuple(range(6)),
+        (0, 1, 2, 3, 4, 5),
         fmask=7,
     ),
-    Source(
-        "pucallpa 1985-2000",
-        ("pucallpa_landsat_1985_2020/pucallpa_1985.tif", "pucallpa_landsat_1985_2020/pucallpa_2000.tif"),
-        ("1985-07-01", "2000-07-01"),
-        "generic",
-        "dn",
-        (0, 1, 2, 3),
-        _PUCALLPA,
-    ),
-    Source(
-        "pucallpa 2010-2020",
-        ("pucallpa_landsat_1985_2020/pucallpa_2010.tif", "pucallpa_landsat_1985_2020/pucallpa_2020.tif"),
-        ("2010-07-01", "2020-07-01"),
-        "generic",
-        "dn",
-        (0, 1, 2, 3),
-        _PUCALLPA,
-    ),
-    Source(
+    _source("pucallpa 1985-2000", ("1985", "2000"), ("1985-07-01", "2000-07-01"), *_GENERIC, _PUCALLPA),
+    _source("pucallpa 2010-2020", ("2010", "2020"), ("2010-07-01", "2020-07-01"), *_GENERIC, _PUCALLPA),
+    _source(
         "northdakota",
-        (
-            "northdakota_naip_2009_2020/m_4709963_se_14_1_20150926_crop.tif",
-            "northdakota_naip_2009_2020/m_4709963_se_14_1_20200831_crop.tif",
-        ),
+        ("20150926", "20200831"),
         ("2015-09-26", "2020-08-31"),
-        "generic",
-        "dn",
-        (0, 1, 2, 3),
+        *_GENERIC,
         ("red", "green", "blue", "nir"),
     ),
 )
 
 
 def save_scene(
-    folder: Path,
-    values: np.ndarray,
-    clear: NDArray[np.bool_],
-    grid: Grid,
-    *,
-    day: str,
-    sensor: str,
-    quantity: str,
-    roles: tuple[str, ...],
-) -> Scene:
-    """Write a scene folder as ``src.geo.scene`` defines it.
+    folder: Path, values: np.ndarray, clear: NDArray[np.bool_], grid: Grid, day: str, sensor: str, quantity: str,
+    roles: tuple[str, ...] = CORE_ROLES,
+) -> Scene:  # fmt: skip
+    """Write a scene folder as ``src.geo.scene`` defines it; its name becomes the id.
 
     Args:
-        folder: its name becomes the id.
-        values: (B, H, W) int16 reflectance times 10000, or digital numbers.
+        folder: where.
+        values: (B, H, W) int16 reflectance times 10000, or digital numbers, 0 for none.
         clear: (H, W) bool; the rest counts as cloud.
         grid: of both.
         day: ISO date.
@@ -202,8 +167,7 @@ def source_pair(data: Path, source: Source, work: Path, runner: Runner, seed: in
         if which == 0 and seed is not None:
             values, truth = paste_patches(values, clear, np.random.default_rng([seed, 8]))
         folder = work / f"{source.name.replace(' ', '_')}_{day}{'' if seed is None else '_patched'}"
-        kind = {"sensor": source.sensor, "quantity": source.quantity, "roles": source.roles}
-        scenes.append(save_scene(folder, values, clear, grid, day=day, **kind))  # type: ignore[arg-type]
+        scenes.append(save_scene(folder, values, clear, grid, day, source.sensor, source.quantity, source.roles))
     return make_pair(scenes[0], scenes[1], work / "cache", runner), truth
 
 
@@ -278,7 +242,7 @@ def taizhou(data: Path, work: Path, runner: Runner) -> dict[str, Any]:
     irmad = np.sqrt(chi_square(model.irmad, x, y))
     standard = [(v - v[:, valid].mean(axis=1)[:, None, None]) / v[:, valid].std(axis=1)[:, None, None] for v in (x, y)]
     cva = np.sqrt(np.square(standard[1] - standard[0]).sum(axis=0))
-    result = {"ours": agreement(score[labelled], mask[labelled] == 2, truth)}
+    result: dict[str, Any] = {"ours": agreement(score[labelled], mask[labelled] == 2, truth)}
     for name, distance in (("irmad_otsu", irmad), ("cva_otsu", cva)):
         changed = distance > threshold_otsu(distance[valid])
         result[name] = agreement(distance[labelled], changed[labelled], truth)
@@ -313,14 +277,6 @@ def patch_recall(data: Path, work: Path, runner: Runner, seed: int) -> dict[str,
     return rows | {"all": {"patches": float(count.sum())} | means}
 
 
-def county_pairs(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names and folders of simulated counties."""
-    found = sorted(path.parent for path in folder.glob("*/county.json"))
-    if not found:
-        raise InputError(f"--counties {folder}: holds no simulated county; make some with python -m src.geo.simulate")
-    return ((path.name, path) for path in found)
-
-
 def county_scene(county: dict[str, Any], folder: Path, which: int, work: Path) -> tuple[Scene, np.ndarray]:
     """Scene folder and labels of one date of a simulated county."""
     row, sensor = county["scenes"][which], SENSORS[county["sensor"]]
@@ -329,26 +285,20 @@ def county_scene(county: dict[str, Any], folder: Path, which: int, work: Path) -
     sentinel = county["sensor"].startswith("sentinel2")
     hidden = np.isin(quality, _SCL_HIDDEN) if sentinel else (quality & _QA_HIDDEN_BITS) > 0
     numbers = np.rint((raster.data * sensor.scale + sensor.offset) * 1e4).astype(np.int16)
-    scene = save_scene(
-        work / f"{folder.name}_{row['date']}",
-        numbers,
-        ~hidden & raster.valid,
-        raster.grid,
-        day=row["date"],
-        sensor=county["sensor"],
-        quantity="reflectance",
-        roles=CORE_ROLES,
-    )
+    target, clear = work / f"{folder.name}_{row['date']}", ~hidden & raster.valid
+    scene = save_scene(target, numbers, clear, raster.grid, row["date"], county["sensor"], "reflectance")
     return scene, read_raster(folder / row["labels"]).data[0]
 
 
 def counties(folder: Path, work: Path, runner: Runner, most: int) -> dict[str, float]:
     """Mean agreement with the truth of simulated counties; unchanged cropland is left out."""
-    rows = []
-    for name, path in tqdm(list(county_pairs(folder))[:most], desc="counties", disable=None):
+    rows, found = [], sorted(path.parent for path in folder.glob("*/county.json"))
+    if not found:
+        raise InputError(f"--counties {folder}: holds no simulated county; make some with python -m src.geo.simulate")
+    for path in tqdm(found[:most], desc="counties", disable=None):
         county = json.loads((path / "county.json").read_text(encoding="utf-8"))
         (before, first), (after, second) = (county_scene(county, path, which, work) for which in (0, 1))
-        score, mask, _ = detect(make_pair(before, after, work / f"cache_{name}", runner), runner)
+        score, mask, _ = detect(make_pair(before, after, work / f"cache_{path.name}", runner), runner)
         used = (mask > 0) & ~((first == second) & (first == 1))
         rows.append(agreement(score[used], mask[used] == 2, (first != second)[used]))
     return {"n": float(len(rows))} | {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
@@ -362,14 +312,14 @@ def unchanged_county(seed: int, size: int, work: Path) -> tuple[Scene, Scene]:
     frame = Frame(n=size * _FINE_CELLS, cell_m=pixel_m / _FINE_CELLS, unit=float(np.sqrt(pixel_m / 10.0)))
     landscape = build_landscape(profile, frame, seed, pixel_m)
     state = state_on(landscape, plan_events(landscape, days), days[0])
-    grid = _scene_grid("EPSG:32648", profile, seed, size, pixel_m)
+    # Where the county lies does not matter to its pixels.
+    grid = Grid(pyproj.CRS.from_epsg(32648), Affine(pixel_m, 0, 500_000, 0, -pixel_m, 3_300_000), (size, size))
     scenes = []
     for day in days:
         weather = np.random.default_rng([seed, 5, day.toordinal()])
         seen = observe(landscape, replace(state, day=day), pixel_m, 0.03, name == "sentinel2_l2a", weather)
         values, clear = np.rint(seen.reflectance * 1e4).astype(np.int16), seen.obstruction == 0
-        kind = {"day": str(day), "sensor": name, "quantity": "reflectance", "roles": CORE_ROLES}
-        scenes.append(save_scene(work / f"same_{seed}_{day}", values, clear, grid, **kind))  # type: ignore[arg-type]
+        scenes.append(save_scene(work / f"same_{seed}_{day}", values, clear, grid, str(day), name, "reflectance"))
     return scenes[0], scenes[1]
 
 
@@ -416,7 +366,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--most_counties", type=int, default=30, help="of --counties (default 30)")
     parser.add_argument("--no_change", type=int, default=200, help="counties without change (default 200, 0: none)")
     parser.add_argument("--size", type=int, default=192, help="pixels on their side (default 192)")
-    parser.add_argument("--skip_reference", action="store_true", help="leave the Taizhou reference alone")
     parser.add_argument("--seed", type=int, default=7000, help="of patches and of the first county without change")
     parser.add_argument("--workers", type=int, default=2, help="threads (default 2)")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
@@ -425,15 +374,18 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     """Run the parts, print a table, then one JSON line."""
+    # It loads torch, which nothing else here needs.
+    from evaluation.story import provenance
+
     args, started = parse(), time.time()
     print(f"Change: real imagery {args.data}, counties {args.counties}, {args.no_change} without change -> {args.out}")
-    runner, figures = ThreadRunner(args.workers), {}
+    runner = ThreadRunner(args.workers)
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         if args.data:
             figures["patches_3x3"] = patch_recall(args.data, work, runner, args.seed)
-            if not args.skip_reference:
-                figures["taizhou"] = taizhou(args.data, work, runner)
+            figures["taizhou"] = taizhou(args.data, work, runner)
         if args.counties:
             figures["counties"] = counties(args.counties, work, runner, args.most_counties)
         if args.no_change:

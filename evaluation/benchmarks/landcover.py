@@ -42,6 +42,7 @@ from src.geo.validation import (
     BlockedScores,
     Classify,
     Difference,
+    block_side_px,
     blocked_folds,
     compare,
     majority_classify,
@@ -178,8 +179,9 @@ REAL: tuple[Callable[[Path, Path], Iterator[Case]], ...] = (_raleigh, _slovenia,
 
 def case_arrays(case: Case, per_class: int, seed: int) -> tuple[TrainingSamples, _Floats, _Floats, _Floats | None]:
     """Samples clear on all dates, their product features, raw bands, and rule probabilities of the last date."""
-    runner = ThreadRunner(1)
-    samples = draw_samples(case.scenes[0], case.labels, runner, seed=seed, per_class=per_class)
+    runner, first = ThreadRunner(1), case.scenes[0]
+    side = block_side_px(first.read(roles=("nir",))[0])
+    samples = draw_samples(first, case.labels, runner, seed=seed, per_class=per_class, block_side_px=side)
     for scene in case.scenes:
         _, samples = sample_features(scene, samples, runner)
     features, raw = [], []
@@ -189,8 +191,8 @@ def case_arrays(case: Case, per_class: int, seed: int) -> tuple[TrainingSamples,
         features.append(part)
         raw.append(scene.read()[:, samples.rows, samples.cols].T)
     scene = case.scenes[-1]
-    rules = None
-    if scene.record.quantity != "dn" and set(NEEDED_ROLES) <= set(scene.roles):
+    rules, named = None, case.labels.crosswalk is not _TWO_UNNAMED
+    if named and scene.record.quantity != "dn" and set(NEEDED_ROLES) <= set(scene.roles):
         rules = rule_probability(dict(zip(scene.roles, raw[-1].T, strict=True)))
     return samples, np.concatenate(features, axis=1), np.concatenate(raw, axis=1), rules
 

@@ -18,7 +18,7 @@ from src.constants import LAND_CLASSES
 from src.geo.blocks import Runner, blocks_of
 from src.geo.exact_areas import ExactAreas, exact_areas
 from src.geo.raster import read_raster
-from src.geo.transition import CHANGED
+from src.geo.transition import CHANGED, UNCHANGED
 from src.geo.zone_overlay import ZonePiece, common_grid, coverage, read_codes, zone_pieces
 
 POSSIBLE_PERCENT, LIKELY_PERCENT = 30, 70
@@ -95,9 +95,10 @@ def _measure(maps: CoverMaps, areas: ExactAreas, shape_hw: tuple[int, int], piec
     outer = block.grown(1, shape_hw)
     change = read_codes(maps.change, outer)
     before, after = read_codes(maps.before, outer), read_codes(maps.after, outer)
-    seen = (change != 0) & (before != 0) & (after != 0)
-    changed = seen & (change == CHANGED)
-    before, after = np.where(seen, before, 0), np.where(changed, after, np.where(seen, before, 0))
+    changed = (change == CHANGED) & (before != 0) & (after != 0)
+    seen = changed | ((change == UNCHANGED) & (before != 0))
+    before = np.where(seen, before, 0)
+    after = np.where(changed, after, before)
     ground = areas.rounded(areas.block(block) * coverage(piece.geometry, block))
     pair = maps.before_probability, maps.after_probability
     chances = [read_raster(path, window=outer.window).data for path in pair]

@@ -91,5 +91,9 @@ class CannotTell(LandUseError):
     """
 
     def __init__(self, code: str, detail: str) -> None:
+        # Both go to the base, so that the error can come back from a worker process.
+        super().__init__(code, detail)
         self.code, self.detail = code, detail
-        super().__init__(f"{code}: {CAVEATS[code]['en']}; {detail}")
+
+    def __str__(self) -> str:
+        return f"{self.code}: {CAVEATS[self.code]['en']}; {self.detail}"

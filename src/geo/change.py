@@ -171,7 +171,9 @@ def fit_cva(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Cva:
     spread = np.maximum(residual.std(axis=1), 1e-9)
     # Satterthwaite 1946 (doi:10.2307/3002019): a sum of correlated squares behaves as chi-square of fewer degrees.
     correlation = np.cov(residual / spread[:, None])
-    freedom = float(np.trace(correlation) ** 2 / np.square(correlation).sum())
+    total = float(np.trace(correlation))
+    # Two identical images have no residual at all.
+    freedom = total**2 / float(np.square(correlation).sum()) if total > 0 else float(len(x))
     draft = Cva(means[0], means[1], draft.scale_x / spread, draft.scale_y / spread, freedom)
     factor = calibration_factor(np.square(cva_residuals(draft, x, y)).sum(axis=0), freedom) ** -0.5
     return Cva(means[0], means[1], draft.scale_x * factor, draft.scale_y * factor, freedom)

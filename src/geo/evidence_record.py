@@ -67,6 +67,10 @@ def evidence_record(workspace: Workspace, request: Request, found: Measured, run
         record |= _sampled(workspace, found, record)
     if len(records):
         record["patches"]["grades"] = {str(k): int(v) for k, v in records["GRADE"].value_counts().sort_index().items()}
+        record["patches"]["types"] = {
+            str(kind): {"count": len(group), "area_m2": float(group["MJ_M2"].sum())}
+            for kind, group in records.groupby("BHLX", sort=True)
+        }
     return record
 
 

@@ -34,6 +34,8 @@ _CHUNK_PX = 1 << 17
 # Rounds of the calibration; its share of changed pixels settles in a handful.
 _CALIBRATION_ROUNDS = 30
 _CALIBRATION_TAIL = 0.01
+# Identical images have Z = 0 everywhere; the scale must still fit into float32.
+_SMALLEST_FACTOR = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +153,7 @@ def calibration_factor(z: np.ndarray, bands: float) -> float:
             break
         beyond = 1.0 - float(np.searchsorted(ordered, limit * factor)) / len(z)
         changed = max(0.0, (beyond - _CALIBRATION_TAIL) / (1.0 - _CALIBRATION_TAIL))
-    # Identical images have Z = 0 everywhere.
-    return max(factor, np.finfo(np.float64).tiny)
+    return max(factor, _SMALLEST_FACTOR)
 
 
 def _chunks(pixels: int) -> Iterator[slice]:

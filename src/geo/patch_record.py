@@ -99,7 +99,9 @@ def patch_records(
         for was, now, ratio, mine in zip(before, after, ratios, mines, strict=True)
     ]
     columns["BHLXMC"] = [CHANGE_TYPES[code]["zh"] for code in columns["BHLX"]]
-    columns |= _grade_columns(columns["P1"], columns["P2"], confirmations)
+    # Where the class stays, a change of class is as improbable as can be: a crop rotation more often than not.
+    chance = np.where(before == after, 0.0, np.minimum(columns["P1"], columns["P2"]))
+    columns |= _grade_columns(chance, confirmations)
     columns |= {"MMU_OK": _yes(table["pixels"] >= patches.mmu_px), "XC": _yes(table["sliver"])}
     columns |= {"QSX": sources.before_date, "HSX": sources.after_date, "EVID": sources.evidence_id}
     columns |= {"QYX": sources.before_scene, "HYX": sources.after_scene, "HCZT": CHECK_STATES[0]}
@@ -147,9 +149,11 @@ def grade(probability: float, confirmations: int) -> tuple[str, float]:
     """Grade A, B or C, and a number from 0 to 1 for sorting.
 
     A: at least two later clear dates confirm and the probability is at least 0.8. B: one does, or it is at least 0.6.
-    C: all else. The number is the probability (0.5 where unknown) with its doubt halved by each later date: an
-    ordering aid, not a probability of change.
+    C: all else, and whatever a later date refutes (-1). The number is the probability (0.5 where unknown) with its
+    doubt halved by each later date: an ordering aid, not a probability of change.
     """
+    if confirmations < 0:
+        return "C", 0.0
     known = 0.5 if math.isnan(probability) else probability
     number = 1.0 - (1.0 - known) * 0.5**confirmations
     if confirmations >= 2 and probability >= _GRADE_A:
@@ -226,9 +230,9 @@ def _class_columns(
     return columns | {"CLR_PCT": 100.0 * stats.ring[:, 1] / np.maximum(stats.ring[:, 0], 1)}
 
 
-def _grade_columns(p1: _Floats, p2: _Floats, confirmations: Sequence[int] | None) -> dict[str, Any]:
-    counts = [0] * len(p1) if confirmations is None else [int(number) for number in confirmations]
-    grades = [grade(float(p), count) for p, count in zip(np.minimum(p1, p2), counts, strict=True)]
+def _grade_columns(chance: _Floats, confirmations: Sequence[int] | None) -> dict[str, Any]:
+    counts = [0] * len(chance) if confirmations is None else [int(number) for number in confirmations]
+    grades = [grade(float(p), count) for p, count in zip(chance, counts, strict=True)]
     return {"GRADE": [one for one, _ in grades], "GRADE_N": [number for _, number in grades], "YZQS": counts}
 
 

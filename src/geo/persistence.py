@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 from src.errors import InputError
 
 NOT_SEEN, CONFIRMED, REFUTED, UNDECIDED = 0, 1, 2, 3
-# Grade A wants this many confirming dates and this probability of the classes; grade B one, or a lower probability.
-GRADE_A_DATES, GRADE_A_PROBABILITY = 2, 0.8
-GRADE_B_PROBABILITY = 0.6
 
 
 def persistence(from_first: np.ndarray, from_second: np.ndarray) -> NDArray[np.uint8]:
@@ -51,20 +48,6 @@ def confirmations(codes: Sequence[NDArray[np.uint8]]) -> NDArray[np.int16]:
     stack = np.stack(codes)
     count = (stack == CONFIRMED).sum(axis=0)
     return np.where((stack == REFUTED).any(axis=0), -1, count).astype(np.int16)
-
-
-def grade(confirming_dates: int, probability: float) -> str:
-    """Confidence grade of a find, "A", "B" or "C".
-
-    Args:
-        confirming_dates: later clear dates on which it persists; -1 where one refutes it.
-        probability: smaller one of the two dates' class probabilities, 0..1.
-    """
-    if confirming_dates < 0:
-        return "C"
-    if confirming_dates >= GRADE_A_DATES and probability >= GRADE_A_PROBABILITY:
-        return "A"
-    return "B" if confirming_dates >= 1 or probability >= GRADE_B_PROBABILITY else "C"
 
 
 def first_seen(scores: np.ndarray, dates: Sequence[str]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:

@@ -18,6 +18,7 @@ from threading import Lock
 import numpy as np
 import pyproj
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
@@ -118,10 +119,11 @@ def read_onto(
         path: a local file with a CRS.
         grid: target, with a CRS; a block of a larger one is ``grid.window(*block.window)``.
         resampling: "nearest", "mode" (classes from finer pixels), "average", "bilinear" or "cubic" (never for classes).
-        bands: zero-based; default all.
+        bands: zero-based, counted without the alpha band; default all.
 
     Returns:
         (B, h, w) in the stored dtype, and (h, w) bool, True where the file reaches and holds data in some band.
+        Where bilinear and cubic go to coarser pixels they average over them.
 
     Raises:
         GridError: file or grid has no CRS. Others as of ``read_raster``.
@@ -134,12 +136,30 @@ def read_onto(
         method = Resampling[resampling]
         target = {"crs": grid.crs.to_wkt(), "transform": grid.transform}
         size = {"height": grid.shape_hw[0], "width": grid.shape_hw[1]}
-        with WarpedVRT(source, **target, **size, resampling=method, add_alpha=source.nodata is None) as warped:
-            count = source.count
-            wanted = [index + 1 for index in (range(count) if bands is None else bands)]
+        scales = _scales(own, source.transform, grid) if resampling in ("bilinear", "cubic") else {}
+        alpha = _alpha_bands(source)
+        stored = [band for band in source.indexes if band not in alpha]
+        wanted = stored if bands is None else [stored[index] for index in bands]
+        added = source.nodata is None and not alpha
+        with WarpedVRT(source, **target, **size, resampling=method, add_alpha=added, **scales) as warped:
             data = warped.read(wanted)
-            reached = warped.dataset_mask() > 0
+            # GDAL takes an alpha band for the mask of bytes only, so it is read as a band.
+            mask = [*alpha, source.count + 1][0] if alpha or added else None
+            reached = (warped.dataset_mask() if mask is None else warped.read(mask)) > 0
         return data, reached & _some_band_measured(data, [source.nodata] * len(data))
+
+
+def _scales(own: pyproj.CRS, transform: Affine, grid: Grid) -> dict[str, float]:
+    """Target pixels per source pixel along the target's axes at its middle, at most 1, for GDAL's kernels.
+
+    GDAL else takes them from the extents of each chunk of its work, and blurs narrow ones.
+    """
+    row, col = (side // 2 for side in grid.shape_hw)
+    xs, ys = zip(*(grid.xy(row + down, col + right) for down, right in ((0, 0), (0, 1), (1, 0))), strict=True)
+    places = pyproj.Transformer.from_crs(grid.crs, own, always_xy=True).transform(xs, ys)
+    middle, right, below = (np.array(~transform @ xy) for xy in zip(*places, strict=True))
+    steps = [float(np.hypot(*(place - middle))) for place in (right, below)]
+    return {key: min(1.0, 1.0 / step) for key, step in zip(("XSCALE", "YSCALE"), steps, strict=True) if step < np.inf}
 
 
 @contextmanager
@@ -400,6 +420,8 @@ def _profile(dtype: np.dtype, count: int, grid: Grid) -> dict[str, object]:
         # 2 differences whole numbers, 3 floating point; complex numbers take neither.
         "predictor": {"f": 3, "c": 1}.get(dtype.kind, 2),
         "BIGTIFF": "IF_SAFER",
+        # GDAL would take four bands of bytes for red, green, blue and alpha.
+        **({"photometric": "minisblack"} if count == 4 and dtype == np.uint8 else {}),
     }
 
 

@@ -1,16 +1,20 @@
+import pickle
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import pyproj
 import pytest
+from affine import Affine
 from scipy import ndimage
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
-from test_pairs import GRID, RUNNER, ground, scene
 
-from evaluation.benchmarks.change import TAIZHOU, detect, no_change, paste_patches, source_pair
+from evaluation.benchmarks.change import TAIZHOU, detect, no_change, paste_patches, save_scene, source_pair
 from src.geo.blocks import Block, ThreadRunner, blocks_of
 from src.geo.caveats import CannotTell
 from src.geo.change import (
     CLIP_THRESHOLDS,
+    _lattice,
     average_similar,
     change_block,
     change_pixels,
@@ -22,8 +26,25 @@ from src.geo.change import (
     lattice_step,
     write_change,
 )
+from src.geo.grid import Grid
 from src.geo.pairs import Pair, make_pair
 from src.geo.raster import read_raster
+from src.geo.scene import Scene
+
+GRID = Grid(pyproj.CRS.from_epsg(32648), Affine(10, 0, 500_000, 0, -10, 3_400_000), (128, 128))
+RUNNER = ThreadRunner(1)
+
+
+def ground() -> np.ndarray:
+    """(6, 128, 128) reflectance of square fields."""
+    blocks = np.random.default_rng(3).uniform(0.05, 0.5, (6, 16, 16))
+    return ndimage.gaussian_filter(np.kron(blocks, np.ones((1, 8, 8))), (0, 0.8, 0.8))
+
+
+def scene(folder: Path, day: str, values: np.ndarray | None = None, clear: np.ndarray | None = None) -> Scene:
+    stored = np.rint(1e4 * (ground() if values is None else values)).astype(np.int16)
+    seen = np.ones(GRID.shape_hw, bool) if clear is None else clear
+    return save_scene(folder, stored, seen, GRID, day, "sentinel2_l2a", "reflectance")
 
 
 def noisy(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
@@ -38,7 +59,7 @@ def patched(tmp_path_factory) -> tuple[Pair, np.ndarray]:
     truth = np.zeros(GRID.shape_hw, bool)
     for row in range(20, 120, 25):
         for col in range(20, 120, 25):
-            second[:, row : row + 3, col : col + 3] = (0.25, 0.28, 0.30, 0.33, 0.38, 0.35)
+            second[:, row : row + 3, col : col + 3] = np.reshape((0.25, 0.28, 0.30, 0.33, 0.38, 0.35), (6, 1, 1))
             truth[row : row + 3, col : col + 3] = True
     clear = np.ones(GRID.shape_hw, bool)
     clear[:8, :8] = False
@@ -80,6 +101,13 @@ def test_files_and_runners_agree(patched, tmp_path):
     np.testing.assert_array_equal(read_raster(tmp_path / "one/change.tif").data[0], mask)
 
 
+def test_work_for_a_cluster_pickles(patched):
+    pair, _ = patched
+    model, block = fit_change(pair, RUNNER), Block(30, 30, 40, 40)
+    sent = pickle.loads(pickle.dumps(partial(change_block, pair, model)))
+    np.testing.assert_array_equal(sent(block)[0], change_block(pair, model, block)[0])
+
+
 def test_gate_stays_closed_on_one_distribution():
     """Otsu alone flagged 45 % of such pixels."""
     rng = np.random.default_rng(0)
@@ -94,6 +122,7 @@ def test_gate_stays_closed_on_one_distribution():
 def test_identical_images_show_no_change():
     x = ground().astype(np.float32).reshape(6, -1)
     model = fit_pixels(x, x)
+    assert model.cva.freedom == 6
     _, mask = change_pixels(model, ground(), ground(), np.ones(GRID.shape_hw, bool))
     assert (mask == 1).all()
 
@@ -171,8 +200,6 @@ def test_lattice_keeps_the_fit_small(shape, step):
 
 
 def test_lattice_does_not_depend_on_the_blocks(patched):
-    from src.geo.change import _lattice
-
     pair, _ = patched
     parts = map(partial(_lattice, pair, 5), blocks_of(GRID.shape_hw, 48))
     split = np.concatenate([part[0] for part in parts], axis=1)

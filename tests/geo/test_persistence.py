@@ -9,7 +9,6 @@ from src.geo.persistence import (
     UNDECIDED,
     confirmations,
     first_seen,
-    grade,
     persistence,
 )
 
@@ -30,21 +29,6 @@ def test_confirmations_count_and_one_refusal_wins():
         np.array([[CONFIRMED, REFUTED, NOT_SEEN]], np.uint8),
     ]
     assert confirmations(codes).tolist() == [[2, -1, 0]]
-
-
-@pytest.mark.parametrize(
-    ("dates", "probability", "expected"),
-    [
-        (2, 0.8, "A"),
-        (3, 0.79, "B"),
-        (1, 0.2, "B"),
-        (0, 0.6, "B"),
-        (0, 0.59, "C"),
-        (-1, 0.99, "C"),
-    ],
-)
-def test_grades(dates, probability, expected):
-    assert grade(dates, probability) == expected
 
 
 def test_first_seen_is_the_interval_of_the_last_lasting_change():

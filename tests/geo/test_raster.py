@@ -1,5 +1,6 @@
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyproj
@@ -11,8 +12,9 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 
 from src.errors import GridError, InputError, MissingPathError, RasterReadError
+from src.geo.blocks import Block, blocks_of
 from src.geo.grid import Grid
-from src.geo.raster import Raster, atomic_path, read_raster, write_raster
+from src.geo.raster import Raster, atomic_path, block_writer, read_grid, read_onto, read_raster, write_raster
 
 UTM = pyproj.CRS.from_epsg(32648)
 GRID = Grid(UTM, Affine(10, 0, 500000, 0, -10, 3330000), (3, 3))
@@ -35,6 +37,13 @@ def write_plain(path, data, **profile) -> None:
         if descriptions:
             sink.descriptions = descriptions
         sink.write(data)
+
+
+def write_rgba(path, **profile) -> None:
+    """Two pixels of the colour 9, 8, 7; the second is transparent."""
+    data = np.array([[[9, 9]], [[8, 8]], [[7, 7]], [[255, 0]]], dtype=np.uint8)
+    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    write_plain(path, data, colours=colours, **profile)
 
 
 # --- round trips ---
@@ -138,6 +147,172 @@ def test_max_side_thins_and_keeps_the_ground(tmp_path):
     assert block.data.shape == (1, 2, 1) and block.grid.bounds() == (500000, 3329920, 500020, 3330000)
 
 
+def test_bands_come_in_the_order_asked_for(tmp_path):
+    data = VALUES.astype(np.int16) + np.array([0, 10, 20], np.int16)[:, None, None]
+    data[2, 0, 0] = -1
+    write_plain(tmp_path / "a.tif", data, nodata=-1, descriptions=("red", "nir", "swir1"))
+    raster = read_raster(tmp_path / "a.tif", bands=[2, 0], window=(0, 0, 2, 2))
+    assert raster.band_names == ("swir1", "red")
+    assert raster.data.tolist() == [[[-1, 22], [24, 25]], [[1, 2], [4, 5]]]
+    assert raster.valid.all()
+    alone = read_raster(tmp_path / "a.tif", bands=[2])
+    assert alone.data.shape == (1, 3, 3) and alone.valid.tolist()[0] == [False, True, True]
+
+
+def test_bands_are_counted_without_alpha(tmp_path):
+    write_rgba(tmp_path / "a.tif", crs="EPSG:32648")
+    raster = read_raster(tmp_path / "a.tif", bands=[2])
+    assert raster.band_names == ("blue",) and raster.data.tolist() == [[[7, 7]]]
+    assert raster.valid.tolist() == [[True, False]]
+
+
+def test_read_grid_says_what_read_raster_says(tmp_path):
+    write_raster(tmp_path / "a.tif", raster_3x3())
+    assert read_grid(tmp_path / "a.tif")[0].same_as(GRID) and read_grid(tmp_path / "a.tif")[1] == ("B04",)
+    write_rgba(tmp_path / "b.tif")
+    grid, names = read_grid(tmp_path / "b.tif")
+    assert grid.crs is None and grid.shape_hw == (1, 2) and names == ("red", "green", "blue")
+    with pytest.raises(MissingPathError, match="no such file"):
+        read_grid(tmp_path / "c.tif")
+    (tmp_path / "d.tif").write_text("plain text")
+    with pytest.raises(InputError, match="not a GeoTIFF"):
+        read_grid(tmp_path / "d.tif")
+
+
+# --- onto another grid ---
+
+SQUARES = np.array([[0, 1, 4, 9], [16, 25, 36, 49], [64, 81, 100, 121], [144, 169, 196, 225]], np.float32)
+
+
+def shifted(right: float, down: float, shape, pixels: float = 1) -> Grid:
+    """The grid of these tests moved by pixels, with pixels so many times as large."""
+    return Grid(UTM, GRID.transform @ Affine.translation(right, down) @ Affine.scale(pixels), shape)
+
+
+def write_squares(path, dtype="float32", **profile) -> None:
+    write_plain(path, SQUARES.astype(dtype)[None], crs="EPSG:32648", **profile)
+
+
+def test_nearest_takes_the_pixel_under_each_centre(tmp_path):
+    """Moved by (1.6, 0.6) pixels the centres lie in columns 2, 3 and beyond, in rows 1, 2, 3 and beyond."""
+    write_squares(tmp_path / "a.tif", "int16", nodata=-1)
+    data, reached = read_onto(tmp_path / "a.tif", shifted(1.6, 0.6, (4, 3)))
+    assert data.dtype == np.int16
+    assert data[0].tolist() == [[36, 49, -1], [100, 121, -1], [196, 225, -1], [-1, -1, -1]]
+    assert (reached == (data[0] != -1)).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize("resampling", ["nearest", "mode", "average", "bilinear", "cubic"])
+def test_outside_a_file_without_nodata_nothing_is_reached(tmp_path, dtype, resampling):
+    """GDAL takes the warped alpha for a mask in bytes only: beyond other files lay zeros that counted as measured."""
+    write_squares(tmp_path / "a.tif", dtype)
+    _, reached = read_onto(tmp_path / "a.tif", shifted(-2, 2, (3, 8)), resampling=resampling)
+    assert reached.tolist() == [[False] * 2 + [True] * 4 + [False] * 2] * 2 + [[False] * 8]
+
+
+def test_bilinear_weighs_the_four_pixels_around(tmp_path):
+    """Centre (0, 0) lies at row 1.0 and column 0.75: half of rows 0 and 1, three quarters of column 0."""
+    write_squares(tmp_path / "a.tif", nodata=-1)
+    data, reached = read_onto(tmp_path / "a.tif", shifted(0.25, 0.5, (2, 2)), resampling="bilinear")
+    first = 0.5 * (0.75 * 0 + 0.25 * 1) + 0.5 * (0.75 * 16 + 0.25 * 25)
+    last = 0.5 * (0.75 * 25 + 0.25 * 36) + 0.5 * (0.75 * 81 + 0.25 * 100)
+    assert data[0, 0, 0] == pytest.approx(first) and data[0, 1, 1] == pytest.approx(last) and reached.all()
+
+
+def test_bilinear_leaves_missing_neighbours_out(tmp_path):
+    data = SQUARES.copy()
+    data[0, :2], data[1, 2] = -1, -1
+    write_plain(tmp_path / "a.tif", data[None], crs="EPSG:32648", nodata=-1)
+    values, reached = read_onto(tmp_path / "a.tif", shifted(0.25, 0, (2, 2)), resampling="bilinear")
+    # (0, 0): both pixels are missing; (0, 1): the centre's own is; (1, 0): none; (1, 1): the quarter is.
+    assert reached.tolist() == [[False, False], [True, True]]
+    assert values[0, 1].tolist() == [0.75 * 16 + 0.25 * 25, 25]
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic"])
+@pytest.mark.parametrize("pixels", [1, 3])
+def test_narrow_blocks_hold_what_the_whole_holds(tmp_path, resampling, pixels):
+    """GDAL guessed the kernel's width from the block: rows of a few pixels came out blurred."""
+    noise = np.random.default_rng(0).integers(0, 5000, (1, 120, 120)).astype(np.int16)
+    write_plain(tmp_path / "a.tif", noise, crs="EPSG:32648", nodata=-1)
+    grid = shifted(2.25, 3.5, (36, 35), pixels)
+    whole, reached = read_onto(tmp_path / "a.tif", grid, resampling=resampling)
+    for block in [*blocks_of(grid.shape_hw, 7), Block(20, 3, 1, 30), Block(3, 20, 30, 1)]:
+        part, ok = read_onto(tmp_path / "a.tif", grid.window(*block.window), resampling=resampling)
+        assert (part == whole[(slice(None), *block.slices)]).all() and (ok == reached[block.slices]).all()
+
+
+def test_bilinear_onto_coarser_pixels_averages(tmp_path):
+    """Onto pixels three times as large the kernel is a triangle of weights 1, 2, 3, 2, 1 ninths each way."""
+    data = np.zeros((1, 9, 12), np.float32)
+    data[0, 4, 5] = 81
+    write_plain(tmp_path / "a.tif", data, crs="EPSG:32648", nodata=-1)
+    values, _ = read_onto(tmp_path / "a.tif", shifted(0, 0, (3, 4), 3), resampling="bilinear")
+    np.testing.assert_allclose(values[0], [[0, 0, 0, 0], [0, 6, 3, 0], [0, 0, 0, 0]], atol=1e-5)
+
+
+def test_mode_is_the_most_frequent_class_under_a_coarser_pixel(tmp_path):
+    codes = np.array(
+        [[1, 1, 6, 3, 3, 3], [1, 6, 6, 3, 6, 6], [1, 1, 6, 5, 5, 5], [0, 0, 0, 6, 6, 1], [0, 4, 4, 6, 1, 1],
+         [0, 4, 0, 1, 1, 1]], np.uint8
+    )  # fmt: skip
+    write_plain(tmp_path / "a.tif", codes[None], crs="EPSG:32648", nodata=0)
+    data, reached = read_onto(tmp_path / "a.tif", shifted(0, 0, (2, 2), 3), resampling="mode")
+    # Top right: four of class 3, three of 5, two of 6. Bottom left: no data has no vote.
+    assert data[0].tolist() == [[1, 3], [4, 1]] and reached.all()
+    # One pixel down and to the right, in 3 x 3 pixels: three of 6 and two each of 3, 5 and none.
+    moved, _ = read_onto(tmp_path / "a.tif", shifted(1, 1, (1, 1), 3), resampling="mode")
+    assert moved[0].tolist() == [[6]]
+
+
+def test_average_takes_all_that_lies_under_a_coarser_pixel(tmp_path):
+    write_squares(tmp_path / "a.tif")
+    data, _ = read_onto(tmp_path / "a.tif", shifted(0, 0, (2, 2), 2), resampling="average")
+    assert data[0].tolist() == [[10.5, 24.5], [114.5, 160.5]]
+
+
+def test_another_crs_follows_pyproj(tmp_path):
+    """Each pixel holds its column, so values read onto UTM are columns; GDAL may be off by an eighth of a pixel."""
+    columns = np.tile(np.arange(80, dtype=np.float32), (80, 1))
+    transform = Affine(1e-4, 0, 104.998, 0, -1e-4, 30.102)
+    write_raster(
+        tmp_path / "a.tif",
+        Raster(columns[None], columns >= 0, Grid(pyproj.CRS.from_epsg(4490), transform, (80, 80)), ("B1",)),
+    )
+    grid = shifted(10, 10, (30, 30))
+    data, reached = read_onto(tmp_path / "a.tif", grid, resampling="bilinear")
+    xs, ys = zip(*[grid.xy(row, col) for row in range(30) for col in range(30)], strict=True)
+    lons, _ = pyproj.Transformer.from_crs(UTM, 4490, always_xy=True).transform(xs, ys)
+    expected = (np.array(lons) - 104.998) / 1e-4 - 0.5
+    assert reached.all() and np.abs(data[0].ravel() - expected).max() < 0.13
+
+
+def test_bands_can_be_chosen_and_alpha_says_what_is_reached(tmp_path):
+    """GDAL adds no alpha band to a file that has one, and stopped here."""
+    write_rgba(tmp_path / "a.tif", crs="EPSG:32648")
+    data, reached = read_onto(tmp_path / "a.tif", shifted(0, 0, (1, 3)), bands=[2, 0])
+    assert data[:, 0, 0].tolist() == [7, 9] and reached.tolist() == [[True, False, False]]
+    assert len(read_onto(tmp_path / "a.tif", shifted(0, 0, (1, 3)))[0]) == 3
+
+
+@pytest.mark.parametrize("nodata", [None, float("nan")], ids=["internal_mask", "nan"])
+def test_masked_pixels_are_not_reached(tmp_path, nodata):
+    valid = VALUES[0] != 5
+    write_raster(tmp_path / "a.tif", raster_3x3(np.float32, valid), nodata=nodata)
+    data, reached = read_onto(tmp_path / "a.tif", GRID)
+    assert (reached == valid).all() and (data[0][valid] == VALUES[0][valid]).all()
+
+
+def test_without_a_crs_nothing_is_laid_over_anything(tmp_path):
+    write_raster(tmp_path / "a.tif", raster_3x3())
+    with pytest.raises(GridError, match="both need a CRS"):
+        read_onto(tmp_path / "a.tif", Grid(None, GRID.transform, (3, 3)))
+    write_raster(tmp_path / "b.tif", raster_3x3(grid=Grid(None, GRID.transform, (3, 3))))
+    with pytest.raises(GridError, match=r"b\.tif: file and target both need a CRS"):
+        read_onto(tmp_path / "b.tif", GRID)
+
+
 # --- what counts as valid ---
 
 
@@ -165,9 +340,7 @@ def test_nodata_of_every_kind(tmp_path, dtype, values, nodata, valid):
 
 
 def test_alpha_becomes_the_mask_and_leaves_the_bands(tmp_path):
-    data = np.array([[[9, 9]], [[8, 8]], [[7, 7]], [[255, 0]]], dtype=np.uint8)
-    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
-    write_plain(tmp_path / "a.tif", data, colours=colours)
+    write_rgba(tmp_path / "a.tif")
     raster = read_raster(tmp_path / "a.tif")
     assert raster.band_names == ("red", "green", "blue")
     assert raster.data[:, 0, 0].tolist() == [9, 8, 7]
@@ -299,6 +472,71 @@ def test_writing_twice_gives_the_same_bytes(tmp_path):
     for name in ("a.tif", "b.tif"):
         write_raster(tmp_path / name, raster_3x3(date="2023-09-20"))
     assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
+# --- block by block ---
+
+
+@pytest.mark.parametrize("side", [256, 100])
+def test_blocks_of_several_threads_all_arrive(tmp_path, side):
+    """Blocks of 100 pixels share tiles of the file."""
+    shape = (530, 700)
+    data = np.random.default_rng(0).integers(-3000, 3000, (2, *shape)).astype(np.int16)
+    grid, names = Grid(UTM, GRID.transform, shape), ("red", "nir")
+    with block_writer(tmp_path / "new/a.tif", grid, names, "int16", nodata=-32768, tags={"NOTE": "kept"}) as writer:
+
+        def write(block):
+            writer.write(block, data[(slice(None), *block.slices)])
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, reversed(blocks_of(shape, side))))
+        assert not (tmp_path / "new/a.tif").exists()
+    back = read_raster(tmp_path / "new/a.tif")
+    assert (back.data == data).all() and back.valid.all()
+    assert back.grid.same_as(grid) and back.band_names == names and back.nodata == -32768
+    with rasterio.open(tmp_path / "new/a.tif") as file:
+        assert file.tags()["NOTE"] == "kept" and file.overviews(1) == []
+        assert file.profile["tiled"] and file.profile["compress"] == "deflate" and file.block_shapes[0] == (512, 512)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "holds"),
+    [("int16", -32768, -32768), ("uint8", 0, 0), ("uint8", 255, 255), ("float32", np.nan, np.nan), ("uint8", None, 0)],
+)
+def test_what_is_never_written_holds_nodata(tmp_path, dtype, nodata, holds):
+    """One block inside a tile is written; the rest of that tile and another tile are not."""
+    grid = Grid(UTM, GRID.transform, (40, 600))
+    with block_writer(tmp_path / "a.tif", grid, ("class",), dtype, nodata=nodata) as writer:
+        writer.write(Block(2, 3, 4, 5), np.full((4, 5), 7, dtype))
+    expected = np.full((40, 600), holds, dtype)
+    expected[2:6, 3:8] = 7
+    back = read_raster(tmp_path / "a.tif")
+    np.testing.assert_array_equal(back.data[0], expected)
+    assert (back.valid == ((expected == 7) | (nodata is None))).all()
+
+
+def test_block_writer_adds_overviews_that_keep_classes(tmp_path):
+    grid = Grid(UTM, GRID.transform, (600, 600))
+    with block_writer(tmp_path / "a.tif", grid, ("class",), "uint8", nodata=0, overviews=True) as writer:
+        for block in blocks_of(grid.shape_hw, 512):
+            rows, _ = np.mgrid[block.slices]
+            writer.write(block, np.where(rows % 2, 6, 1).astype(np.uint8))
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert file.overviews(1) == [2]
+    assert set(np.unique(read_raster(tmp_path / "a.tif", max_side=300).data)) <= {1, 6}
+
+
+def test_a_run_that_stops_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_raster(tmp_path / "a.tif", raster_3x3())
+    before = (tmp_path / "a.tif").read_bytes()
+    with (
+        pytest.raises(RuntimeError, match="stop"),
+        block_writer(tmp_path / "a.tif", GRID, ("class",), "uint8") as writer,
+    ):
+        writer.write(Block(0, 0, 3, 3), np.ones((3, 3), np.uint8))
+        raise RuntimeError("stop")
+    assert (tmp_path / "a.tif").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
 
 
 # --- real imagery ---

@@ -246,7 +246,7 @@ def test_patches_with_pages_and_those_in_the_list_only(tmp_path, figures):
         "103.750000, 30.062500",
         "60.00",
         "耕地→建设用地",
-        "DT",
+        "DT 动土/推填土",
         "B",
         "待核查",
     ]

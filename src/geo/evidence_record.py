@@ -6,6 +6,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from src.constants import LAND_CLASSES
@@ -188,7 +189,7 @@ def _zone(found: Measured, kind: str, name: str, part: str, zone: gpd.GeoDataFra
     if found.covers:
         rasters |= {"before": found.covers[0].classes, "after": found.covers[1].classes}
     measured = zone_areas(rasters, zone, runner, mask=found.pair.after.folder / "mask.tif")
-    touching = found.records[found.records.intersects(zone.union_all())]
+    touching, overlap = _inside(found.records, zone)
     changed = measured["change"]
     row = {
         "zone_type": kind,
@@ -199,7 +200,7 @@ def _zone(found: Measured, kind: str, name: str, part: str, zone: gpd.GeoDataFra
         "clear_share": changed.clear_share,
         "patches": len(touching),
         "patch_ids": [str(number) for number in touching["TBBH"]],
-        "overlap": _inside(touching, zone),
+        "overlap": overlap,
         "changed": {"value_m2": changed.class_m2.get(2, 0.0), "bounds": _edge_bounds(changed, 2)},
     }
     for key in ("before", "after"):
@@ -217,17 +218,20 @@ def _edge_bounds(areas: ZoneAreas, code: int) -> list[float]:
     return [inner, value + (value - inner)]
 
 
-def _inside(patches: gpd.GeoDataFrame, zone: gpd.GeoDataFrame) -> dict[str, Any]:
-    """Ground of the patches inside the zone, with half a pixel along their outlines as in their records."""
-    if patches.empty:
-        return {"value_m2": 0.0, "bounds": [0.0, 0.0]}
-    whole = zone.union_all()
-    inside = gpd.GeoSeries([polygons_only(shape) for shape in patches.intersection(whole)], crs=patches.crs)
-    some = ~inside.is_empty.to_numpy()
-    areas = np.zeros(len(inside))
-    areas[some] = polygon_areas_m2(inside[some])
-    shrink, grow = (patches[key].to_numpy() / patches["MJ_M2"].to_numpy() for key in ("MJ_MIN", "MJ_MAX"))
-    return {"value_m2": float(areas.sum()), "bounds": [float((areas * shrink).sum()), float((areas * grow).sum())]}
+def _inside(patches: gpd.GeoDataFrame, zone: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, dict[str, Any]]:
+    """Patches that meet the zone, and their ground inside it, with half a pixel along outlines as in their records."""
+    # Part by part: against the whole of a layer, each patch would cost as much as all of its outlines.
+    parts = shapely.get_parts(shapely.disjoint_subset_union_all(zone.geometry.to_numpy()))
+    shapes = patches.geometry.to_numpy()
+    owner, part = shapely.STRtree(parts).query(shapes, predicate="intersects")
+    order = np.lexsort((part, owner))
+    owner, part = owner[order], part[order]
+    shared = gpd.GeoSeries(map(polygons_only, shapely.intersection(shapes[owner], parts[part])), crs=patches.crs)
+    areas, some = np.zeros(len(shared)), ~shared.is_empty.to_numpy()
+    areas[some] = polygon_areas_m2(shared[some]) if some.any() else 0.0
+    shrink, grow = (patches[key].to_numpy()[owner] / patches["MJ_M2"].to_numpy()[owner] for key in ("MJ_MIN", "MJ_MAX"))
+    bounds = [float((areas * shrink).sum()), float((areas * grow).sum())]
+    return patches.iloc[np.unique(owner)], {"value_m2": float(areas.sum()), "bounds": bounds}
 
 
 def _accuracy(cover: Cover) -> dict[str, Any]:

@@ -7,6 +7,7 @@ in memory. Zones of one layer are united first: ground that two outlines cover
 counts once.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -127,13 +128,17 @@ def zone_areas(
 
 
 def zone_pieces(zone: gpd.GeoDataFrame, grid: Grid, block_px: int = BLOCK_PX) -> list[ZonePiece]:
-    """A zone cut into what each block needs, blocks that it misses left out, in the order of the blocks.
+    """A zone cut into what each block needs, in the order of the blocks.
+
+    Blocks that it misses are left out; the others are cut to the rows and columns that it reaches.
 
     Raises:
         GridError: a CRS is missing, or the zone lies outside the grid.
     """
     cut = _cut(in_pixels(zone, grid), grid.shape_hw, block_px, _MARGIN_PX)
-    found = [ZonePiece(block, shape) for block, shape in cut if _shares_ground(shape, _frame(block, 0))]
+    found = [
+        ZonePiece(_reached(shape, block), shape) for block, shape in cut if _shares_ground(shape, _frame(block, 0))
+    ]
     if not found:
         raise GridError(f"the zone lies outside the raster, whose corners are {grid.corners_xy()} in its CRS")
     return found
@@ -330,23 +335,36 @@ def _shares_ground(one: BaseGeometry, other: BaseGeometry) -> bool:
     return bool(one.intersects(other) and not one.touches(other))
 
 
+def _reached(shape: BaseGeometry, block: Block) -> Block:
+    """The rows and columns of a block that a geometry reaches."""
+    west, south, east, north = shape.bounds
+    top, left = max(block.row, math.floor(-north)), max(block.col, math.floor(west))
+    bottom, right = min(block.row + block.height, math.ceil(-south)), min(block.col + block.width, math.ceil(east))
+    return Block(top, left, bottom - top, right - left)
+
+
 def _cut(zone: BaseGeometry, shape_hw: tuple[int, int], side: int, margin: int) -> list[tuple[Block, BaseGeometry]]:
     """The zone's part in each block grown by a margin; first strips, then blocks, so a long outline is cut rarely."""
     pieces: list[tuple[Block, BaseGeometry]] = []
-    west, south, east, north = zone.bounds if not zone.is_empty else (0.0, 0.0, 0.0, 0.0)
-    strip, strip_row = zone, -1
+    parts, strip, strip_row = shapely.get_parts(zone), np.zeros(0, dtype=object), -1
     for block in blocks_of(shape_hw, side):
-        frame = _frame(block, margin)
-        left, bottom, right, top = frame.bounds
-        if left >= east or right <= west or bottom >= north or top <= south:
-            continue
         if block.row != strip_row:
-            strip = shapely.intersection(zone, _frame(Block(block.row, 0, block.height, shape_hw[1]), margin))
+            strip = _clipped(parts, _frame(Block(block.row, 0, block.height, shape_hw[1]), margin))
             strip_row = block.row
-        cut = polygons_only(shapely.intersection(strip, frame))
-        if not cut.is_empty:
-            pieces.append((block, cut))
+        cut = _clipped(strip, _frame(block, margin))
+        if len(cut):
+            pieces.append((block, shapely.multipolygons(cut)))
     return pieces
+
+
+def _clipped(parts: NDArray[np.object_], frame: BaseGeometry) -> NDArray[np.object_]:
+    """Polygons inside a rectangle; only those that cross its sides are cut, so many small ones cost little."""
+    left, bottom, right, top = frame.bounds
+    west, south, east, north = shapely.bounds(parts).T
+    near = (west < right) & (east > left) & (south < top) & (north > bottom)
+    inside = (west >= left) & (east <= right) & (south >= bottom) & (north <= top)
+    cut = [polygons_only(shape) for shape in shapely.intersection(parts[near & ~inside], frame)]
+    return np.concatenate([parts[near & inside], shapely.get_parts(np.array(cut, dtype=object))])
 
 
 def _frame(block: Block, margin: int) -> BaseGeometry:

@@ -338,10 +338,11 @@ def test_what_cannot_be_overlaid(tmp_path):
         zone_areas({"c": raster}, layer([square(0, 0, 1, 1)], crs=None), ONE)
 
 
-def test_pieces_leave_out_blocks_that_the_zone_misses():
+def test_pieces_leave_out_what_the_zone_misses():
+    """Blocks, and the rows and columns of a block that it does not reach."""
     grid = Grid(GRID.crs, GRID.transform, (40, 40))
     pieces = zone_pieces(layer([square(2, 3, 4, 4), square(30, 30, 8, 8)]), grid, 10)
-    assert [(piece.block.row, piece.block.col) for piece in pieces] == [(0, 0), (30, 30)]
+    assert [piece.block.window for piece in pieces] == [(2, 3, 4, 4), (30, 30, 8, 8)]
     assert coverage(pieces[0].geometry, pieces[0].block).sum() == pytest.approx(16, rel=1e-5)
 
 

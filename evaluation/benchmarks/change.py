@@ -3,7 +3,7 @@
     python -m evaluation.benchmarks.change --data DATA --out evaluation/results/change.json
     python -m evaluation.benchmarks.change --no_change 3 --size 128        # a small one, without real imagery
 
-Parts, each with the one set of constants of ``src.geo.change``:
+Parts, each with the one set of constants of ``src.geo.change.detect``:
 
 - Taizhou (Landsat-7, 2000 and 2003): kappa, AUC, false-positive rate and recall
   on the labelled pixels, beside plain IR-MAD and plain CVA with Otsu.
@@ -39,10 +39,10 @@ from tqdm import tqdm
 
 from src.errors import InputError, run_command
 from src.geo.blocks import Block, Runner, ThreadRunner
-from src.geo.change import change_block, fit_change
+from src.geo.change.detect import change_block, fit_change
+from src.geo.change.irmad import chi_square
+from src.geo.change.pairs import Pair, make_pair
 from src.geo.grid import Grid, Raster
-from src.geo.irmad import chi_square
-from src.geo.pairs import Pair, make_pair
 from src.geo.raster import read_raster, write_raster
 from src.geo.scene import CLEAR, CLOUD, CORE_ROLES, REFLECTANCE_NODATA, Scene, SceneRecord, open_scene
 from src.geo.sensors import SENSORS

@@ -26,10 +26,10 @@ from tqdm import tqdm
 
 from evaluation.story import provenance
 from src.errors import InputError, run_command
-from src.geo.accuracy import Z_95
-from src.geo.intervals import weighted_interval
+from src.geo.estimates.accuracy import Z_95
+from src.geo.estimates.design import allocate
+from src.geo.estimates.intervals import weighted_interval
 from src.geo.raster import read_raster
-from src.geo.sample_design import allocate
 
 SHARES = (0.001, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 METHODS = ("ours", "plain")

@@ -42,11 +42,11 @@ from src.errors import InputError, run_command
 from src.geo import evidence_record as record_module
 from src.geo import measure as measure_module
 from src.geo.blocks import DaskRunner, Runner, ThreadRunner
+from src.geo.cover.samples import PER_CLASS
 from src.geo.evidence import sealed
 from src.geo.measure import Request
-from src.geo.patches import MMU_PX
+from src.geo.patches.find import MMU_PX
 from src.geo.raster import atomic_path, read_raster
-from src.geo.samples import PER_CLASS
 from src.geo.scene import CLEAR
 from src.geo.workspace import open_workspace
 

@@ -8,7 +8,7 @@ the same folds for all. "majority" gives every pixel the commonest class; "fores
 is scikit-learn's random forest of 100 trees on the raw bands of the pixel; "rules"
 are the spectral rules, which see no label; "ours" is the product's network. The
 intervals are of ours minus the forest, corrected for shared training pixels
-(``src.geo.validation``). Scenes that --out already holds are not run again. Prints
+(``src.geo.cover.validation``). Scenes that --out already holds are not run again. Prints
 a table, then one JSON line.
 """
 
@@ -29,16 +29,11 @@ from tqdm import tqdm
 from evaluation.story import provenance
 from src.errors import InputError, MissingPathError, run_command
 from src.geo.blocks import ThreadRunner
-from src.geo.cover_network import fit_network
-from src.geo.cover_rules import NEEDED_ROLES, rule_probability
-from src.geo.grid import Grid, Raster
-from src.geo.landcover import sample_features
-from src.geo.legend import Crosswalk
-from src.geo.raster import atomic_path, read_grid, read_onto, read_raster, write_raster
-from src.geo.samples import LabelSource, TrainingSamples, draw_samples
-from src.geo.scene import CORE_ROLES, Scene, SceneRecord, open_scene
-from src.geo.sensors import SENSORS, clear_mask, to_reflectance
-from src.geo.validation import (
+from src.geo.cover.landcover import sample_features
+from src.geo.cover.network import fit_network
+from src.geo.cover.rules import NEEDED_ROLES, rule_probability
+from src.geo.cover.samples import LabelSource, TrainingSamples, draw_samples
+from src.geo.cover.validation import (
     BlockedScores,
     Classify,
     Difference,
@@ -48,6 +43,11 @@ from src.geo.validation import (
     majority_classify,
     paired_difference,
 )
+from src.geo.grid import Grid, Raster
+from src.geo.legend import Crosswalk
+from src.geo.raster import atomic_path, read_grid, read_onto, read_raster, write_raster
+from src.geo.scene import CORE_ROLES, Scene, SceneRecord, open_scene
+from src.geo.sensors import SENSORS, clear_mask, to_reflectance
 
 _Pixels = NDArray[np.intp]
 _Floats = NDArray[np.float32]

@@ -22,14 +22,14 @@ from src.errors import run_command
 from src.geo.blocks import Runner, open_runner
 from src.geo.evidence import file_digest, write_evidence
 from src.geo.evidence_record import evidence_record
-from src.geo.map_chips import patch_trio
-from src.geo.map_layout import Caption
-from src.geo.map_pictures import Stretch, common_stretch
-from src.geo.maps import change_map, cover_map, overview_map
+from src.geo.maps.chips import patch_trio
+from src.geo.maps.layout import Caption
+from src.geo.maps.pictures import Stretch, common_stretch
+from src.geo.maps.sheets import change_map, cover_map, overview_map
 from src.geo.measure import Measured, Request, measure
-from src.geo.patch_export import write_patches
-from src.geo.patches import MMU_PX
-from src.geo.report import write_report
+from src.geo.patches.export import write_patches
+from src.geo.patches.find import MMU_PX
+from src.geo.report.write import write_report
 from src.geo.workspace import Workspace, open_workspace
 
 MOST_CHIPS = 20

@@ -3,7 +3,7 @@
 No confidence interval. Two ranges are measured and the wider one is taken on
 each side: the area where the class is at least 30 % and at least 70 % probable,
 and the count with half a pixel added or taken off all along its outline. Only a
-sample interpreted by people gives an interval (``src.geo.accuracy``).
+sample interpreted by people gives an interval (``src.geo.estimates.accuracy``).
 """
 
 from dataclasses import dataclass

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from src.constants import LAND_CLASSES
 from src.errors import GridError
-from src.geo.accuracy import ClassEstimate
 from src.geo.area_bounds import CoverMaps, Ranges, area_ranges
 from src.geo.areas import polygon_areas_m2
 from src.geo.blocks import Runner
+from src.geo.cover.landcover import LEGEND_VERSION
+from src.geo.estimates.accuracy import ClassEstimate
+from src.geo.estimates.design import Design
 from src.geo.evidence import METHOD_VERSION, file_digest
-from src.geo.landcover import LEGEND_VERSION
 from src.geo.measure import Cover, Measured, Request, input_digest
-from src.geo.sample_design import Design
 from src.geo.sampling import estimate_sample, read_sample
 from src.geo.sampling import report as estimate_report
 from src.geo.scene import Scene

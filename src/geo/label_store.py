@@ -12,9 +12,9 @@ import numpy as np
 from src.constants import LAND_CLASSES, NODATA_CLASS
 from src.errors import InputError, LegendError, MissingPathError
 from src.geo.blocks import blocks_of
-from src.geo.grid_check import check_grid
 from src.geo.legend import CROSSWALKS, to_canonical
 from src.geo.raster import atomic_path, block_writer, read_raster
+from src.geo.scenes.grid_check import check_grid
 from src.geo.untrusted import check_raster, guarded_gdal
 from src.geo.vector import read_vector, write_vector
 

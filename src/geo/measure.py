@@ -20,20 +20,20 @@ from src.errors import InputError
 from src.geo.area_bounds import CoverMaps, Ranges, area_ranges
 from src.geo.blocks import Runner
 from src.geo.caveats import CannotTell
-from src.geo.change import ChangeModel, fit_change, write_change
-from src.geo.confirm import patch_confirmations
+from src.geo.change.confirm import patch_confirmations
+from src.geo.change.detect import ChangeModel, fit_change, write_change
+from src.geo.change.pairs import Pair, make_pair
+from src.geo.cover.landcover import LEGEND_VERSION, CoverModel, fit_cover, validate_cover, write_cover
+from src.geo.cover.samples import LabelSource, TrainingSamples, draw_samples
+from src.geo.cover.validation import BlockedScores
 from src.geo.evidence import METHOD_VERSION, digest, file_digest
 from src.geo.label_store import LabelRecord
-from src.geo.landcover import LEGEND_VERSION, CoverModel, fit_cover, validate_cover, write_cover
-from src.geo.pairs import Pair, make_pair
-from src.geo.patch_record import patch_records
-from src.geo.patch_stats import RecordSources
-from src.geo.patches import MMU_PX, Patches, label_patches, patch_outlines
+from src.geo.patches.find import MMU_PX, Patches, label_patches, patch_outlines
+from src.geo.patches.record import patch_records
+from src.geo.patches.stats import RecordSources
 from src.geo.raster import atomic_path
-from src.geo.samples import LabelSource, TrainingSamples, draw_samples
 from src.geo.scene import Scene
 from src.geo.transition import transition_matrix
-from src.geo.validation import BlockedScores
 from src.geo.workspace import Workspace
 from src.geo.zone_overlay import overlay_polygons
 from src.geo.zones import read_zone, select_zones

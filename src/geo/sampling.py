@@ -21,13 +21,13 @@ import pyproj
 
 from src.constants import LAND_CLASS_IDS
 from src.errors import InputError, MissingPathError, run_command
-from src.geo.accuracy import AreaEstimate, estimate_areas, tally
 from src.geo.areas import convert_area
 from src.geo.blocks import ThreadRunner
 from src.geo.caveats import CAVEATS
+from src.geo.estimates.accuracy import AreaEstimate, estimate_areas, tally
+from src.geo.estimates.design import MIN_PER_STRATUM, Design, Point, Stratum, Target, draw_sample
+from src.geo.estimates.sheet import KINDS, Answers, read_sheet, write_sheet
 from src.geo.raster import atomic_path
-from src.geo.sample_design import MIN_PER_STRATUM, Design, Point, Stratum, Target, draw_sample
-from src.geo.sample_sheet import KINDS, Answers, read_sheet, write_sheet
 from src.geo.vector import write_vector
 
 _UNITS = ("m2", "mu", "ha")

@@ -5,7 +5,7 @@ the first date counts on both, so gains and losses come from detected change
 alone and not from the two classifications disagreeing. Every pixel's area is a
 multiple of one power of two (``exact_areas``), so row sums, column sums, gains
 and losses agree to the last bit. These are pixel counts: no estimate, no
-interval (``src.geo.accuracy`` makes those).
+interval (``src.geo.estimates.accuracy`` makes those).
 """
 
 from dataclasses import dataclass

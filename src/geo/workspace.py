@@ -24,12 +24,12 @@ from pathlib import Path
 
 from src.errors import InputError, MissingPathError, run_command
 from src.geo.blocks import Runner
-from src.geo.ingest import ingest, sha256_of
 from src.geo.label_store import LabelRecord, add_raster_labels, add_vector_labels, known_column, read_label_record
-from src.geo.product_record import Given
-from src.geo.products import find_product
 from src.geo.raster import atomic_path, read_grid
 from src.geo.scene import Scene, open_scene
+from src.geo.scenes.ingest import ingest, sha256_of
+from src.geo.scenes.product import Given
+from src.geo.scenes.products import find_product
 from src.geo.untrusted import check_path, check_raster, extract_archive, is_archive
 from src.geo.vector import read_vector, write_vector
 from src.geo.zones import read_zone, recognise

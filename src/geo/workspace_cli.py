@@ -10,8 +10,8 @@ from pathlib import Path
 from src.errors import LandUseError
 from src.geo.blocks import open_runner
 from src.geo.legend import CROSSWALKS
-from src.geo.product_record import Given
-from src.geo.quality import QUALITY_KINDS
+from src.geo.scenes.product import Given
+from src.geo.scenes.quality import QUALITY_KINDS
 from src.geo.sensors import SENSORS
 from src.geo.untrusted import harden_process
 from src.geo.workspace import KINDS, Options, add, init_workspace, open_workspace

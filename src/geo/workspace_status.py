@@ -10,9 +10,9 @@ import numpy as np
 
 from src.errors import GridError
 from src.geo.caveats import CAVEATS
-from src.geo.product_record import note_in
 from src.geo.raster import read_raster
 from src.geo.scene import CLEAR, Scene, SceneRecord
+from src.geo.scenes.product import note_in
 from src.geo.vector import rasterize, read_vector
 from src.geo.workspace import Workspace
 

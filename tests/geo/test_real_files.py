@@ -6,8 +6,8 @@ import pytest
 
 from src.errors import LandUseError
 from src.geo.blocks import ThreadRunner
-from src.geo.products import Given
 from src.geo.scene import open_scene
+from src.geo.scenes.products import Given
 from src.geo.workspace import Options, Workspace, add, init_workspace
 
 ROLES = ("blue", "green", "red", "nir", "swir1", "swir2")

@@ -12,9 +12,9 @@ from openpyxl import load_workbook
 
 from src.errors import InputError, MissingPathError
 from src.geo import sampling
+from src.geo.estimates.sheet import SHEET
 from src.geo.grid import Grid, Raster
 from src.geo.raster import write_raster
-from src.geo.sample_sheet import SHEET
 
 CHINA_ALBERS = pyproj.CRS.from_proj4("+proj=aea +lat_1=25 +lat_2=47 +lat_0=0 +lon_0=105 +datum=WGS84 +units=m")
 

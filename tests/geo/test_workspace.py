@@ -15,7 +15,7 @@ from shapely.geometry import box
 
 from src.errors import InputError, LegendError, MissingPathError
 from src.geo.blocks import ThreadRunner
-from src.geo.products import Given
+from src.geo.scenes.products import Given
 from src.geo.simulate import simulate_county
 from src.geo.workspace import Options, Workspace, add, init_workspace, open_workspace
 from src.geo.workspace_cli import main

@@ -1,0 +1,1 @@
+"""Land cover: training pixels, features, classifier, rules, validation."""

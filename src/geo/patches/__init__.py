@@ -1,0 +1,1 @@
+"""Suspected change patches: found, described, exported."""

@@ -1,0 +1,1 @@
+"""The Word report of a run."""

@@ -1,0 +1,1 @@
+"""Scenes as people have them: recognised, read, masked, ingested."""

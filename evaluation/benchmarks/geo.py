@@ -1,7 +1,7 @@
 """Time and memory of a whole measurement on Sentinel-2 pairs of growing size, beside the straightforward way.
 
     python -m evaluation.benchmarks.geo --work output/benchmark_geo --dask --out evaluation/results/geo.json
-    python -m evaluation.benchmarks.geo --work /tmp/try --sizes 160,224 --county_px 96 --label_share 1   # a short try
+    python -m evaluation.benchmarks.geo --work output/try --sizes 160,224 --county_px 96 --label_share 1   # a short try
 
 Ours is ``measure`` and ``evidence_record``: land cover of both dates with blocked validation, change, patches and
 their records, overlays, transitions, ranges. The straightforward way holds whole arrays and does less: 100 default

@@ -18,7 +18,7 @@ from src.geo.cover.landcover import LEGEND_VERSION
 from src.geo.estimates.accuracy import ClassEstimate
 from src.geo.estimates.design import Design
 from src.geo.evidence import METHOD_VERSION, file_digest
-from src.geo.measure import Cover, Measured, Request, input_digest
+from src.geo.measure import Cover, Measured, Request, evidence_digest
 from src.geo.sampling import estimate_sample, read_sample
 from src.geo.sampling import report as estimate_report
 from src.geo.scene import Scene
@@ -44,12 +44,12 @@ def evidence_record(workspace: Workspace, request: Request, found: Measured, run
     """
     pair, records = found.pair, found.records
     record: dict[str, Any] = {
-        "evidence_id": input_digest(workspace, request, pair.before, pair.after),
+        "evidence_id": evidence_digest(workspace, request, pair.before, pair.after),
         "command": _command(request),
         "method_version": METHOD_VERSION,
         "legend_ver": LEGEND_VERSION,
         "place": {"name": workspace.name, "code": workspace.code},
-        "query": {key: value for key, value in vars(request).items()},
+        "query": dict(vars(request)),
         "resolved": {"t1": pair.before.record.date, "t2": pair.after.record.date},
         "clear_share": round(pair.clear_share, 4),
         "scenes": [_scene(pair.before), _scene(pair.after)],

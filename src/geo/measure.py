@@ -123,7 +123,8 @@ def measure(workspace: Workspace, request: Request, out: Path, runner: Runner) -
     before, after = (workspace.scene(day) for day in (request.before, request.after))
     zones = load_zones(workspace)
     area = choose_area(zones, request.zone)
-    evidence_id = begin(workspace, request, before, after, out)
+    begin(input_digest(workspace, request, before, after), out)
+    evidence_id = evidence_digest(workspace, request, before, after)
     pair = make_pair(before, after, workspace.cache, runner)
     model = fit_change(pair, runner)
     change_map = out / "change.tif"
@@ -147,30 +148,47 @@ def measure(workspace: Workspace, request: Request, out: Path, runner: Runner) -
 
 
 def input_digest(workspace: Workspace, request: Request, before: Scene, after: Scene) -> str:
-    """SHA-256 of all that decides the result: scenes, zones, labels, request, methods."""
+    """SHA-256 of all that decides the rasters and patches: scenes, zones, labels, request, methods."""
     zones = {name: file_digest(path) for name, path in workspace.zones().items()}
     labels = {record.name: record.to_json() for record in workspace.labels()}
     scenes = [before.record.to_json(), after.record.to_json()]
     later = [scene.record.to_json() for scene in _later(workspace, after)]
     methods = {"methods": METHOD_VERSION, "legend": LEGEND_VERSION}
-    request_json = {key: value for key, value in vars(request).items()}
-    return digest([scenes, later, zones, labels, request_json, methods])
+    return digest([scenes, later, zones, labels, vars(request), methods])
 
 
-def begin(workspace: Workspace, request: Request, before: Scene, after: Scene, out: Path) -> str:
-    """Prepare the folder; rasters of other inputs are removed.
+def evidence_digest(workspace: Workspace, request: Request, before: Scene, after: Scene) -> str:
+    """SHA-256 of all that decides the record: what ``input_digest`` covers, and the sheets of reference samples."""
+    sheets = {
+        file.name: file_digest(file)
+        for path in workspace.samples().values()
+        for file in (path, path.with_suffix(".design.json"))
+        if file.is_file()
+    }
+    return digest([input_digest(workspace, request, before, after), sheets])
 
-    Returns:
-        The evidence id: the digest of the inputs.
+
+def begin(key: str, out: Path) -> None:
+    """Prepare the folder: what an earlier run made of other inputs is removed.
+
+    Args:
+        key: digest of the inputs.
+        out: folder of the results.
+
+    Raises:
+        InputError: it holds files of our names that no earlier run made; they would be taken for results.
     """
-    key, note = input_digest(workspace, request, before, after), out / "inputs.json"
+    note = out / "inputs.json"
+    ours = [*out.glob("change*.tif"), *out.glob("landcover_*.tif"), *out.glob("patches.*"), *out.glob("chips/*.png")]
+    if not note.exists() and ours:
+        raise InputError(f"{out}: holds {ours[0].name}, which no earlier analysis made; choose another --out")
     known = json.loads(note.read_text(encoding="utf-8")).get("sha256") if note.exists() else None
-    if known != key:
-        for path in [*out.glob("change*.tif"), *out.glob("landcover_*"), out / "patches.tif"]:
-            path.unlink(missing_ok=True)
-        with atomic_path(note) as partial:
-            partial.write_text(json.dumps({"sha256": key}) + "\n", encoding="utf-8")
-    return key
+    if known == key:
+        return
+    for path in ours:
+        path.unlink()
+    with atomic_path(note) as partial:
+        partial.write_text(json.dumps({"sha256": key}) + "\n", encoding="utf-8")
 
 
 def load_zones(workspace: Workspace) -> dict[str, gpd.GeoDataFrame]:

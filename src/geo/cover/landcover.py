@@ -97,8 +97,9 @@ def fit_cover(
         exclude: change raster; samples on its changed pixels (value 2) are left out.
 
     Raises:
-        CannotTell: rules on uncalibrated numbers; fewer than two classes among the clear samples.
-        InputError: the samples lie on another grid; rules lack a band.
+        CannotTell: rules on uncalibrated numbers or without a band that they need; fewer than two classes among the
+            clear samples.
+        InputError: the samples lie on another grid.
     """
     record = scene.record
     if samples is None:
@@ -106,7 +107,10 @@ def fit_cover(
             raise CannotTell("DN_ONLY", f"scene {record.id}: spectral rules need reflectance; give labels instead")
         missing = [role for role in NEEDED_ROLES if role not in scene.roles]
         if missing:
-            raise InputError(f"scene {record.id}: spectral rules need the bands {', '.join(missing)}; give labels")
+            raise CannotTell(
+                "CLASS_NOT_SEPARABLE",
+                f"scene {record.id}: spectral rules need the bands {', '.join(missing)}; give labels instead",
+            )
         classes = tuple(code for code, name in LAND_CLASSES.items() if name != "garden")
         return _model(scene, _RULES, NEEDED_ROLES, NEEDED_ROLES, classes, None, seed, None)
     features, kept = sample_features(scene, samples, runner, exclude)

@@ -10,15 +10,19 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from docx import Document
+from openpyxl import load_workbook
 
-from src.constants import LAND_CLASSES
+from src.constants import LAND_CLASS_NAMES, LAND_CLASSES
 from src.errors import InputError
 from src.geo.analyze import analyze
 from src.geo.areas import block_areas_m2
 from src.geo.blocks import Block, DaskRunner, ThreadRunner
+from src.geo.estimates.design import Target, draw_sample
+from src.geo.estimates.sheet import SHEET
 from src.geo.evidence import is_sealed
 from src.geo.measure import Request
 from src.geo.raster import read_raster, write_raster
+from src.geo.sampling import write_sample
 from src.geo.simulate import simulate_county
 from src.geo.vector import rasterize
 from src.geo.workspace import Options, add, init_workspace, open_workspace
@@ -142,6 +146,31 @@ def test_without_labels_the_rules_speak_and_the_matrix_is_what_counting_gives(ro
     np.add.at(matrix, (before, hybrid), block_areas_m2(grid, Block(0, 0, *grid.shape_hw)))
     np.testing.assert_allclose(record["transition_m2"], matrix, rtol=1e-6)
     assert all(record["checks"].values())
+
+
+def test_interpreted_samples_replace_pixel_counts(run, root, tmp_path):
+    """A sample of the later land cover, interpreted without fault: intervals instead of ranges, another evidence id."""
+    out, record = run
+    shutil.copytree(root, tmp_path / "w")
+    shutil.copytree(out, tmp_path / "out")
+    cover = tmp_path / "out" / f"landcover_{DATES[1]}.tif"
+    design = draw_sample(Target("landcover", (cover,)), 600, 0, ThreadRunner(1))
+    sheet = tmp_path / "w" / "samples" / "cover.xlsx"
+    write_sample(sheet, design, read_raster(cover).grid.crs)
+    truth = read_raster(root / "labels" / f"landcover_{DATES[1]}.tif").data[0]
+    book = load_workbook(sheet)
+    page = book[SHEET]
+    for row, point in enumerate(design.points, start=3):
+        page[f"F{row}"] = LAND_CLASS_NAMES[LAND_CLASSES[int(truth[point.row, point.col])]]["zh"]
+    book.save(sheet)
+    again = analyze(open_workspace(tmp_path / "w"), REQUEST, tmp_path / "out", ThreadRunner(1), most_chips=0)
+    assert again["evidence_id"] != record["evidence_id"] and len(again["estimates"]) == 1
+    area = again["areas_after"]["cropland"]
+    true_m2 = (truth[read_raster(cover).data[0] > 0] == 1).sum() * 100
+    assert area["n_samples"] == 600
+    assert area["ci95"][0] < area["value_m2"] < area["ci95"][1]
+    assert area["value_m2"] == pytest.approx(true_m2, rel=0.15)
+    assert again["areas_before"] == record["areas_before"]
 
 
 def test_nothing_found_is_a_result_too(root, tmp_path):

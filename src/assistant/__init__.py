@@ -1,0 +1,1 @@
+"""From a question in everyday words to a checked answer: query, evidence, answer, check."""

@@ -1,0 +1,1 @@
+"""One file per kind of answer: its title, examples, and its sentences in Chinese and English."""

@@ -1,0 +1,1 @@
+"""From a query to measured evidence, by kind of measurement."""

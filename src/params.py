@@ -163,6 +163,12 @@ class GrpoArguments(StageArguments, GRPOConfig):
     max_prompt_length: int = field(
         default=0, metadata={"help": "longest prompt in text tokens; visual ones are not cut"}
     )
+    shared_prefix: bool = field(
+        default=True, metadata={"help": "run each prompt once per group; False is TRL's own path"}
+    )
+    vision_cache_mib: float = field(
+        default=512, metadata={"help": "frozen vision features kept on the device, four times as much on the host"}
+    )
     # trl 1.16 gathers the pictures of a batch for its table only on ranks that have some: a rank with text-only
     # prompts then waits for ever. Completions are logged to completions.jsonl instead.
     log_multimodal: bool = False

@@ -7,7 +7,7 @@ that the run itself would use, so what it sees is what the run would do.
 import copy
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,7 +281,8 @@ def _log_prob(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
 def sample_groups(trainer: Any, rows: Sequence[int]) -> list[Sampled]:
     """Sample and score groups of completions for some rows, through the trainer's own methods.
 
-    The model is in evaluation mode, so LoRA's dropout does not blur the log-probabilities.
+    The model is in evaluation mode, so LoRA's dropout does not blur the log-probabilities. Drawn by the library's
+    ``generate``, scored by the pass that the run will use: where that packs groups, both ways are compared.
 
     Args:
         trainer: the run's GRPO trainer; left as it was, but for its random state.
@@ -302,16 +303,19 @@ def sample_groups(trainer: Any, rows: Sequence[int]) -> list[Sampled]:
         return scored[-1][1]
 
     model.generate, trainer._calculate_rewards, trainer.num_generations_eval = watch, keep_rewards, group
+    shared = trainer.shared_prefix
     model.eval()
     batches = []
     try:
         for start in range(0, len(rows), prompts):
             inputs = [trainer.train_dataset[int(row)] for row in rows[start : start + prompts] for _ in range(group)]
+            trainer.shared_prefix = False
             output = trainer._generate_and_score_completions(inputs)
+            trainer.shared_prefix = shared
             batches.append(_scored_batch(trainer, inputs, output, watch, *scored[-1]))
     finally:
         del model.generate, trainer._calculate_rewards
-        trainer.num_generations_eval = eval_group
+        trainer.num_generations_eval, trainer.shared_prefix = eval_group, shared
         model.train(training)
         vision_language_core(model).rope_deltas = None  # type: ignore[assignment]
     return batches
@@ -327,14 +331,15 @@ def _scored_batch(
 ) -> Sampled:
     width = output["completion_ids"].size(1)
     fields = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
-    recomputed, _, _ = trainer._get_per_token_logps_and_entropies(
-        trainer.model,
-        torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1),
-        torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
-        width,
-        batch_size=trainer.args.per_device_train_batch_size,
-        **{name: output[name] for name in fields if name in output},
-    )
+    with trainer.about(inputs) if trainer.shared_prefix else nullcontext():
+        recomputed, _, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model,
+            torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1),
+            torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
+            width,
+            batch_size=trainer.args.per_device_train_batch_size,
+            **{name: output[name] for name in fields if name in output},
+        )
     return Sampled(
         rows=inputs,
         output={key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in output.items()},

@@ -106,6 +106,8 @@ def build_trainer(
         eval_dataset=eval_set,
         processing_class=processor,
         peft_config=peft_config,
+        shared_prefix=args.shared_prefix,
+        vision_cache_mib=args.vision_cache_mib,
     )
     policy: Any = trainer.model
     if model_args.bits < 16:

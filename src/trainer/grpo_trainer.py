@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from trl import GRPOTrainer
 
 from src.errors import TrainingError
 from src.trainer.param_groups import ComponentOptimizer
+from src.trainer.shared_groups import SharedGroups
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 50
 
 
-class GrpoTrainer(ComponentOptimizer, GRPOTrainer):
+class GrpoTrainer(ComponentOptimizer, SharedGroups):
     """GRPO with component learning rates, mixed text and image prompts, and reward watchdogs.
 
     Extra metrics: ``spread/<type>`` (mean within-group standard deviation of

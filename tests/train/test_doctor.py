@@ -262,7 +262,6 @@ def test_grpo_that_drops_pictures(diagnose: Diagnosis, grpo_data: Path, monkeypa
     score = GrpoTrainer._generate_and_score_completions
     monkeypatch.setattr(GrpoTrainer, "_generate_and_score_completions", without_pictures)
     record = diagnose(grpo_data, *GRPO, *QUICK, "--freeze_merger", "True")
-    assert list(record["fail"]) == ["images"]
     assert "no pixel_values" in record["fail"]["images"]
 
 
@@ -300,7 +299,8 @@ def test_processor_that_pads_on_the_right(
     load = doctor.load_processor
     monkeypatch.setattr(doctor, "load_processor", right_padding)
     # All rows, so that short and long prompts meet in one batch.
-    record = diagnose(grpo_data, *GRPO, *QUICK, "--gradient_accumulation_steps", "2", "--rows", "12")
+    stock = ["--shared_prefix", "False"]
+    record = diagnose(grpo_data, *GRPO, *QUICK, *stock, "--gradient_accumulation_steps", "2", "--rows", "12")
     # Where the shift leaves a placeholder count that cannot be placed, the pass itself stops.
     assert re.search("padding side|shape mismatch", " ".join(record["fail"].values()))
 

@@ -69,7 +69,8 @@ def test_merger_and_adapter_move_and_are_saved(train, varied, tmp_path, tiny):
     assert not any("lora" in name and "visual" in name for name in weights)
 
 
-def test_rewards_get_the_columns_and_images_reach_the_model(train, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("shared", "pictures"), [("True", 2), ("False", 8)])
+def test_rewards_get_the_columns_and_images_reach_the_model(train, monkeypatch, tmp_path, shared, pictures):
     """The predecessor's rewards got no reference and its images were dropped: both are watched here."""
     seen: list[dict] = []
     pixels: list[int] = []
@@ -88,14 +89,14 @@ def test_rewards_get_the_columns_and_images_reach_the_model(train, monkeypatch, 
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(grpo_trainer.GrpoTrainer, "train", watched)
-    train(write_vqa(tmp_path / "d"), tmp_path / "out")
+    train(write_vqa(tmp_path / "d"), tmp_path / "out", "--shared_prefix", shared)
     assert [call["n"] for call in seen] == [8, 8]
     for row in seen:
         assert set(row["type"]) <= {"presence", "count"}
         assert all(row["answer"])
         assert len(set(row["question"])) <= 2
-    # 8 pictures of 4 x 4 patches each in every pass over the prompts.
-    assert set(pixels) == {8 * 16}
+    # Pictures of 4 x 4 patches in every pass over the prompts: one a group, or one a completion.
+    assert set(pixels) == {pictures * 16}
 
 
 def test_real_reward_scores_what_the_model_wrote(train, tmp_path):
@@ -141,7 +142,8 @@ def test_sampled_logprobs_equal_the_trainers(train, varied, monkeypatch, tmp_pat
         return batch
 
     monkeypatch.setattr(grpo_trainer.GrpoTrainer, "_generate_and_score_completions", checked)
-    train(write_vqa(tmp_path / "d"), tmp_path / "out", "--max_steps", "1")
+    # Packed groups are compared with this path in tests/trainer/test_shared_prefix.py.
+    train(write_vqa(tmp_path / "d"), tmp_path / "out", "--max_steps", "1", "--shared_prefix", "False")
     assert compared
     assert max(compared) < 1e-4
 

@@ -1,0 +1,146 @@
+"""From a question to a checked answer: understand, measure, say, check, remember.
+
+    assistant = Assistant(County(workspace, runner, as_of))
+    answer = assistant.ask("2024年新增耕地面积是多少？", Dialogue())
+
+Rules read the question first; where they do not match, the model may choose
+among the known forms. Figures come from ``gather`` alone. The model may say the
+answer in other words; what it says is shown only when every statement of it
+stands in the evidence. What it says about a picture is an impression and
+carries no evidence.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from src.assistant.answer import Answer, compose
+from src.assistant.choose import choose, nearest_forms
+from src.assistant.county import County, Progress
+from src.assistant.evidence import gather
+from src.assistant.parse import parse
+from src.assistant.query import Query
+from src.assistant.record import Evidence
+from src.assistant.rephrase import rephrase
+from src.assistant.review import ReviewLog
+
+# Asked about an answer, not about the land: they look at the period and place of the answer before.
+_ABOUT_ANSWER = frozenset({"accuracy", "provenance", "export"})
+_LISTED_CHOICES = 8
+
+
+class LanguageModel(Protocol):
+    """What the assistant needs of a model."""
+
+    def generate(self, messages: Sequence[dict[str, Any]], **options: Any) -> str:
+        """The answer to a conversation."""
+        ...
+
+    def score(self, messages: Sequence[dict[str, Any]], choices: Sequence[str]) -> list[float]:
+        """Natural logarithm of the probability of each choice as the whole answer."""
+        ...
+
+
+@dataclass
+class Dialogue:
+    """What one asker said before: the last query that could be read, and the last measured answer."""
+
+    previous: Query | None = None
+    last: Answer | None = None
+    user: str = ""
+
+    def remember(self, answer: Answer) -> None:
+        """Take an answer as what the next question may refer to."""
+        evidence = answer.evidence
+        if evidence is None or evidence.query.metric in ("clarify", "refuse", "unsupported", "describe"):
+            return
+        if evidence.query.metric not in _ABOUT_ANSWER:
+            self.previous = evidence.query
+        self.last = answer
+
+
+@dataclass
+class Assistant:
+    """Answers about one county.
+
+    Args:
+        county: the data and the day that counts as today.
+        model: chooses among forms and says answers in other words; None leaves both to rules and templates.
+        reviews: what people decided about patches; None where it cannot be kept.
+        say_again: whether the model may say measured answers in other words.
+    """
+
+    county: County
+    model: LanguageModel | None = None
+    reviews: ReviewLog | None = None
+    say_again: bool = False
+    _known: Any = field(default=None, init=False, repr=False)
+
+    def understand(self, question: str, dialogue: Dialogue) -> Query:
+        """What a question asks for; "clarify" with ``reason`` "unknown" where nobody can tell."""
+        as_of, known = self.county.as_of, self.county.known()
+        if dialogue.last is not None and dialogue.last.evidence is not None:
+            known = known.model_copy(update={"patch_ids": tuple(row.id for row in dialogue.last.evidence.patches)})
+        query = parse(question, as_of=as_of, known=known, previous=dialogue.previous)
+        if (query.metric, query.reason) == ("clarify", "unknown") and self.model is not None:
+            query = choose(question, self.model, as_of=as_of, known=known, previous=dialogue.previous) or query
+        if query.metric in _ABOUT_ANSWER and dialogue.previous is not None and query.t1 is None and query.t2 is None:
+            before = dialogue.previous
+            query = query.changed(
+                t1=before.t1, t2=before.t2, zone=query.zone or before.zone, cls=query.cls or before.cls
+            )
+        return query
+
+    def evidence(self, query: Query, question: str, dialogue: Dialogue, progress: Progress | None = None) -> Evidence:
+        """What is behind the answer to a query."""
+        last = dialogue.last.evidence if dialogue.last is not None else None
+        if (query.metric, query.reason) == ("clarify", "unknown"):
+            choices = tuple(nearest_forms(question, query.lang, self.county.known()))
+            return Evidence(query=query, status="words", reason="unknown", choices=choices)
+        if query.metric == "export" and last is not None and last.patches:
+            return last.model_copy(update={"query": query})
+        if query.metric == "review":
+            return self._reviewed(query, last, dialogue.user)
+        return gather(query, self.county, progress)
+
+    def answer(self, query: Query, question: str, dialogue: Dialogue, progress: Progress | None = None) -> Answer:
+        """Measure, say and remember."""
+        start = time.monotonic()
+        evidence = self.evidence(query, question, dialogue, progress)
+        text, source, refused = compose(evidence), "template", ()
+        if self.say_again and self.model is not None and evidence.status == "measured":
+            said, problems = rephrase(evidence, text, self.model)
+            source = "model" if said != text else "template"
+            text, refused = said, tuple(f"{one.kind}: {one.found}" for one in problems)
+        answer = Answer(
+            question=question,
+            text=text,
+            lang=query.lang,
+            source=source,
+            evidence=evidence,
+            refused=refused,
+            seconds=time.monotonic() - start,
+        )
+        dialogue.remember(answer)
+        return answer
+
+    def ask(self, question: str, dialogue: Dialogue, progress: Progress | None = None) -> Answer:
+        """Answer one question from measured evidence.
+
+        Args:
+            question: in everyday Chinese or English.
+            dialogue: what was said before; takes this answer in.
+            progress: is told the steps of long measurements.
+        """
+        return self.answer(self.understand(question, dialogue), question, dialogue, progress)
+
+    def _reviewed(self, query: Query, last: Evidence | None, user: str) -> Evidence:
+        """Sets the state of the patch named; asks which one where none is."""
+        rows = last.patches if last is not None else ()
+        if query.patch_id is None or query.status is None or self.reviews is None:
+            choices = tuple(row.id for row in rows[:_LISTED_CHOICES])
+            return Evidence(query=query, status="words", reason="need_patch", choices=choices)
+        self.reviews.set(query.patch_id, query.status, user=user, evidence_id=last.id if last is not None else "")
+        chosen = tuple(row.model_copy(update={"status": query.status}) for row in rows if row.id == query.patch_id)
+        return Evidence(query=query, status="words", patches=chosen, detail=(query.patch_id, query.status))

@@ -169,6 +169,9 @@ class GrpoArguments(StageArguments, GRPOConfig):
     vision_cache_mib: float = field(
         default=512, metadata={"help": "frozen vision features kept on the device, four times as much on the host"}
     )
+    resample_flat: int = field(
+        default=0, metadata={"help": "rounds of further prompts, at most, to replace groups of constant reward"}
+    )
     # trl 1.16 gathers the pictures of a batch for its table only on ranks that have some: a rank with text-only
     # prompts then waits for ever. Completions are logged to completions.jsonl instead.
     log_multimodal: bool = False

@@ -108,6 +108,7 @@ def build_trainer(
         peft_config=peft_config,
         shared_prefix=args.shared_prefix,
         vision_cache_mib=args.vision_cache_mib,
+        resample_flat=args.resample_flat,
     )
     policy: Any = trainer.model
     if model_args.bits < 16:

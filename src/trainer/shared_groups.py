@@ -21,6 +21,7 @@ from src.errors import InputError
 from src.model.patches import vision_language_core
 from src.model.vision_cache import VisionCache, can_cache, picture_key
 from src.trainer.group_sampler import sample_groups
+from src.trainer.resampling import flat_groups, replace_flat
 from src.trainer.shared_prefix import Prompt, Prompts, completion_scores, join_prompts, pack_groups
 
 _MEDIA = ("image", "images")
@@ -33,16 +34,30 @@ class SharedGroups(GRPOTrainer):
         shared_prefix: False is the stock path.
         vision_cache_mib: what frozen vision blocks made of pictures is kept up to this size on the device and four
             times as much in host memory; 0 keeps nothing.
+        resample_flat: rounds of further prompts, at most, to replace groups without a spread of rewards.
+
+    Raises:
+        InputError: options that exclude each other.
     """
 
-    def __init__(self, *args: Any, shared_prefix: bool = True, vision_cache_mib: float = 512, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        shared_prefix: bool = True,
+        vision_cache_mib: float = 512,
+        resample_flat: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.shared_prefix = shared_prefix
+        self.shared_prefix, self.resample_flat = shared_prefix, resample_flat
         self.vision_cache: VisionCache | None = None
         model: Any = self.model
         if shared_prefix:
             # Only attention that takes any mask can express groups; the vision tower keeps its own.
             model.config.get_text_config()._attn_implementation = "sdpa"
+        self._check_resampling()
+        self._further: list[int] = []
+        self._further_order = torch.Generator().manual_seed(self._grpo.seed + 1)
         spread = self._parameters_are_spread()
         if shared_prefix and spread and not self._grpo.ds3_gather_for_generation:
             raise InputError(
@@ -55,6 +70,18 @@ class SharedGroups(GRPOTrainer):
         self._prompts: dict[str, dict[int, Prompt]] = {"train": {}, "eval": {}}
         self._rows: torch.Tensor | None = None
         self._micro_batches: list[Any] = []
+
+    def _check_resampling(self) -> None:
+        if not self.resample_flat:
+            return
+        if not self.shared_prefix:
+            raise InputError("--resample_flat needs groups that stay together: leave out --shared_prefix False")
+        rows = self._grpo.per_device_train_batch_size * self._grpo.steps_per_generation
+        if rows % self._grpo.num_generations:
+            raise InputError(
+                f"--resample_flat: {rows} completions per process are no whole groups of {self._grpo.num_generations}; "
+                "make per_device_train_batch_size x gradient_accumulation_steps a multiple of it"
+            )
 
     @property
     def _grpo(self) -> Any:
@@ -77,6 +104,8 @@ class SharedGroups(GRPOTrainer):
         steps = self._grpo.steps_per_generation
         if self._step % (steps * self.num_iterations) == 0 or not self._micro_batches:
             batch = self._generate_and_score_completions(generation_batch)
+            if self.resample_flat:
+                batch = self._resampled(batch)
             order = _shuffled_groups(batch["group"])
             batch = {key: value[order] if value.ndim > 0 else value for key, value in batch.items()}
             self._micro_batches = split_tensor_dict(batch, steps)
@@ -89,6 +118,49 @@ class SharedGroups(GRPOTrainer):
         with self.about(inputs) as groups:
             output = super()._generate_and_score_completions(text_only)
         return {"group": groups, **output}
+
+    def _resampled(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Replace flat groups by groups of further prompts, in at most ``resample_flat`` rounds.
+
+        All ranks go through the same rounds, because rewards are gathered in each.
+        """
+        known, rows, replaced = self._prompts["train"], len(batch["group"]), 0
+        first_id = int(self._all_ranks(batch["group"].max()).max()) + 1
+        for number in range(1, self.resample_flat + 1):
+            missing = self._all_ranks(torch.tensor(len(flat_groups(batch)), device=self.accelerator.device))
+            if number == 1:
+                self._metrics["train"]["groups/flat"].append(
+                    float(missing.sum()) / (rows / self._grpo.num_generations) / len(missing)
+                )
+            if not missing.sum():
+                break
+            fresh = self._generate_and_score_completions(self._further_rows(rows))
+            shift = first_id * number
+            fresh["group"] = fresh["group"] + shift
+            known |= {group + shift: prompt for group, prompt in self._prompts["train"].items()}
+            batch, count = replace_flat(batch, fresh, self._tokenizer.pad_token_id)
+            replaced += count
+        self._prompts["train"] = known
+        self._metrics["train"]["groups/replaced"].append(
+            float(self._all_ranks(torch.tensor(replaced, device=self.accelerator.device)).sum())
+        )
+        batch["num_items_in_batch"] = self._all_ranks(batch["completion_mask"].sum()).sum()
+        return batch
+
+    def _all_ranks(self, value: torch.Tensor) -> torch.Tensor:
+        gathered: Any = self.accelerator.gather(value)
+        return gathered.reshape(-1)
+
+    def _further_rows(self, rows: int) -> list[dict[str, Any]]:
+        """This rank's rows of the next prompts, drawn in an order of their own that is the same on all ranks."""
+        groups = self._groups_of(rows).tolist()
+        needed = rows * self.accelerator.num_processes // self._grpo.num_generations
+        dataset: Any = self.train_dataset
+        if len(self._further) < needed:
+            order = torch.randperm(len(dataset), generator=self._further_order).tolist()
+            self._further += order * -(-needed // len(order))
+        chosen, self._further = self._further[:needed], self._further[needed:]
+        return [dataset[chosen[group]] for group in groups]
 
     @contextmanager
     def about(self, inputs: Sequence[dict[str, Any]]) -> Iterator[torch.Tensor]:

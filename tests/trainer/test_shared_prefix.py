@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from src.model.nano import build_variant
 from src.model.patches import vision_language_core
 from src.params import GrpoArguments
 from src.trainer import shared_groups
+from src.trainer.group_sampler import sample_groups
 from src.trainer.grpo_trainer import GrpoTrainer
 from src.trainer.shared_prefix import block_causal
 from tests.tiny import move, picture
@@ -119,12 +121,16 @@ def assert_same(stock, shared):
     assert (total_a - total_b).norm() / total_a.norm() < 1e-5
 
 
-@pytest.mark.parametrize("options", [
-    {},
-    {"train_merger": False},
-    {"gradient_checkpointing": True},
-    {"target": VISION_LORA},
-], ids=["merger", "frozen-vision", "checkpointing", "vision-lora"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"train_merger": False},
+        {"gradient_checkpointing": True},
+        {"target": VISION_LORA},
+    ],
+    ids=["merger", "frozen-vision", "checkpointing", "vision-lora"],
+)
 def test_same_log_probabilities_and_gradients(monkeypatch, family, tmp_path, options):
     """Text-only, one and several pictures, uneven completions, in one batch."""
     results = []
@@ -195,21 +201,15 @@ def test_a_small_cache_still_gives_the_same(monkeypatch, family, tmp_path):
     assert_same(*results)
 
 
-def test_generation_draws_from_the_stock_distribution(family, tmp_path):
+def test_generation_draws_from_the_stock_distribution(monkeypatch, family, tmp_path):
     """With the same random state and nothing dropped, the answers are those of ``generate``."""
     answers = []
     for shared in (False, True):
         trainer = make_trainer(family, tmp_path / str(shared), shared=shared)
         trainer.model.train()
         torch.manual_seed(3)
-        if shared:
-            original = shared_groups.sample_groups
-            shared_groups.sample_groups = lambda *args: original(*args, drop=False)
-        try:
-            output = trainer._generate_and_score_completions(batch_of(4))
-        finally:
-            if shared:
-                shared_groups.sample_groups = original
+        monkeypatch.setattr(shared_groups, "sample_groups", partial(sample_groups, drop=False))
+        output = trainer._generate_and_score_completions(batch_of(4))
         answers.append((output["completion_ids"] * output["completion_mask"]).tolist())
     assert answers[0] == answers[1]
 

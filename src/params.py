@@ -146,6 +146,7 @@ class StageArguments:
 class SftArguments(StageArguments, TrainingArguments):
     """Stage 1: supervised fine-tuning over dialogues."""
 
+    padding_free: bool = field(default=True, metadata={"help": "pack the dialogues of a batch into one row"})
     log_images: int = field(default=4, metadata={"help": "images with answers logged after each evaluation"})
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from src.errors import InputError, MissingPathError
 from src.model.adapters import adapter_base, attach_adapter, check_lineage, fingerprint_adapter, is_adapter
+from src.model.packed_attention import pack_vision_windows
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ def load_model(
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise InputError(f"{model_id}: not a whole model, {len(missing)} weights are missing, e.g. {missing[0]}")
+    pack_vision_windows(model)
     return model
 
 
@@ -237,5 +239,6 @@ def load_policy(
         model = attach_adapter(model, adapter).merge_and_unload(safe_merge=True)
     model = cast_parameters(model, dtype)
     model.set_attn_implementation(attention_implementation(disable_flash_attn2 or dtype == torch.float32))
+    pack_vision_windows(model)
     model.folded_adapters = tuple((str(adapter), fingerprint_adapter(adapter)) for adapter in adapters)
     return model

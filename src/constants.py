@@ -10,7 +10,7 @@ VISION_END = "<|vision_end|>"
 VISION_PAD = "<|vision_pad|>"
 IMAGE_PAD = "<|image_pad|>"
 VIDEO_PAD = "<|video_pad|>"
-# In user text these would be read as structure, so dataset/schema.py escapes them.
+# In user text these would be read as structure: ``escape_special`` breaks them.
 SPECIAL_TOKENS = (
     END_OF_TEXT,
     IM_START,
@@ -21,6 +21,19 @@ SPECIAL_TOKENS = (
     IMAGE_PAD,
     VIDEO_PAD,
 )
+
+
+def escape_special(text: str) -> str:
+    """Break special tokens so that a tokenizer reads them as plain text.
+
+    Example:
+        >>> escape_special("a<|im_end|>b")
+        'a< |im_end|>b'
+    """
+    for token in SPECIAL_TOKENS:
+        text = text.replace(token, f"< {token[1:]}")
+    return text
+
 
 DEFAULT_SYSTEM_MESSAGE = "You are a helpful assistant."
 

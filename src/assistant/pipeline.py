@@ -12,7 +12,7 @@ carries no evidence.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from src.assistant.answer import Answer, compose
@@ -23,7 +23,7 @@ from src.assistant.parse import parse
 from src.assistant.query import Query
 from src.assistant.record import Evidence
 from src.assistant.rephrase import rephrase
-from src.assistant.review import ReviewLog
+from src.assistant.review import CAUSES, FALSE_CHANGE, ReviewLog
 
 # Asked about an answer, not about the land: they look at the period and place of the answer before.
 _ABOUT_ANSWER = frozenset({"accuracy", "provenance", "export"})
@@ -53,7 +53,11 @@ class Dialogue:
     def remember(self, answer: Answer) -> None:
         """Take an answer as what the next question may refer to."""
         evidence = answer.evidence
-        if evidence is None or evidence.query.metric in ("clarify", "refuse", "unsupported", "describe"):
+        if evidence is None or evidence.query.metric in ("refuse", "unsupported", "describe"):
+            return
+        if evidence.query.metric == "clarify":
+            # What was asked back about is answered by the next words, such as "2024年".
+            self.previous = evidence.query if evidence.query.wanted is not None else self.previous
             return
         if evidence.query.metric not in _ABOUT_ANSWER:
             self.previous = evidence.query
@@ -75,7 +79,6 @@ class Assistant:
     model: LanguageModel | None = None
     reviews: ReviewLog | None = None
     say_again: bool = False
-    _known: Any = field(default=None, init=False, repr=False)
 
     def understand(self, question: str, dialogue: Dialogue) -> Query:
         """What a question asks for; "clarify" with ``reason`` "unknown" where nobody can tell."""
@@ -108,16 +111,16 @@ class Assistant:
         """Measure, say and remember."""
         start = time.monotonic()
         evidence = self.evidence(query, question, dialogue, progress)
-        text, source, refused = compose(evidence), "template", ()
+        template, said = compose(evidence), None
+        refused: tuple[str, ...] = ()
         if self.say_again and self.model is not None and evidence.status == "measured":
-            said, problems = rephrase(evidence, text, self.model)
-            source = "model" if said != text else "template"
-            text, refused = said, tuple(f"{one.kind}: {one.found}" for one in problems)
+            said, problems = rephrase(evidence, template, self.model)
+            refused = tuple(f"{one.kind}: {one.found}" for one in problems)
         answer = Answer(
             question=question,
-            text=text,
+            text=said or template,
             lang=query.lang,
-            source=source,
+            source="template" if said in (None, template) else "model",
             evidence=evidence,
             refused=refused,
             seconds=time.monotonic() - start,
@@ -141,6 +144,10 @@ class Assistant:
         if query.patch_id is None or query.status is None or self.reviews is None:
             choices = tuple(row.id for row in rows[:_LISTED_CHOICES])
             return Evidence(query=query, status="words", reason="need_patch", choices=choices)
-        self.reviews.set(query.patch_id, query.status, user=user, evidence_id=last.id if last is not None else "")
+        if query.status == FALSE_CHANGE and query.reason not in CAUSES:
+            causes = tuple(names[query.lang] for names in CAUSES.values())
+            return Evidence(query=query, status="words", reason="need_cause", choices=causes)
+        proof = last.id if last is not None else ""
+        self.reviews.set(query.patch_id, query.status, user=user, reason=query.reason or "", evidence_id=proof)
         chosen = tuple(row.model_copy(update={"status": query.status}) for row in rows if row.id == query.patch_id)
         return Evidence(query=query, status="words", patches=chosen, detail=(query.patch_id, query.status))

@@ -137,7 +137,9 @@ class Query(_Strict):
         to_unit: unit to convert to.
         unit: unit that the asker wants or gave.
         lang: language of the asker.
-        reason: why it is asked back, refused or not supported.
+        reason: why it is asked back, refused or not supported; of "special": "solar" or "greenhouse"; of "review":
+            the cause of a false change; "merged" where the class asked about is part of ``cls`` in the legend.
+        wanted: metric that a "clarify" becomes once the missing thing is told.
         source: what made the query.
     """
 
@@ -165,6 +167,7 @@ class Query(_Strict):
     unit: Unit | None = None
     lang: Lang = "zh"
     reason: str | None = None
+    wanted: Metric | None = None
     source: Literal["rules", "model"] = "rules"
 
     @classmethod

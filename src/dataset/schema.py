@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from src.constants import SPECIAL_TOKENS
+from src.constants import escape_special
 from src.errors import InputError
 
 Part = dict[str, str]
@@ -26,8 +26,6 @@ ROLES = {
     "gpt": "assistant",
     "bot": "assistant",
 }
-
-_SPECIAL = re.compile("|".join(re.escape(token) for token in SPECIAL_TOKENS))
 
 
 @dataclass(frozen=True)
@@ -72,16 +70,6 @@ class Conversation:
     def messages(self) -> list[dict[str, Any]]:
         """The turns as ``apply_chat_template`` takes them: every content is a list of parts."""
         return [{"role": turn.role, "content": [dict(part) for part in turn.content]} for turn in self.turns]
-
-
-def escape_special(text: str) -> str:
-    """Break special tokens so that a tokenizer reads them as plain text.
-
-    Example:
-        >>> escape_special("a<|im_end|>b")
-        'a< |im_end|>b'
-    """
-    return _SPECIAL.sub(lambda match: f"< {match.group()[1:]}", text)
 
 
 def text_part(text: str) -> Part:

@@ -13,6 +13,7 @@ misregistration between dates, bands other than the six listed in
 import argparse
 import json
 import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,17 @@ _BASELINE = "05.00"
 
 
 def simulate_county(
-    out: Path, *, seed: int, size: int, sensor: str, dates: list[str], crs: str, cloud_share: float = 0.05
+    out: Path,
+    *,
+    seed: int,
+    size: int,
+    sensor: str,
+    dates: list[str],
+    crs: str,
+    cloud_share: float = 0.05,
+    cloudy: Mapping[str, float] | None = None,
+    objects: bool = True,
+    done: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Simulate a county and write it to a folder.
 
@@ -64,6 +75,9 @@ def simulate_county(
         dates: ISO dates of acquisition, each once.
         crs: "EPSG:<code>" of a projected CRS in metres, in northern mid-latitudes.
         cloud_share: mean share of a scene under cloud, 0..0.9.
+        cloudy: another share for some of the dates.
+        objects: write the layers of objects too; they are a third of the time.
+        done: is told the share of the work that is done, 0..1.
 
     Returns:
         The content of county.json.
@@ -72,6 +86,8 @@ def simulate_county(
         InputError: an argument is outside its range.
     """
     days = _check(seed, size, sensor, dates, cloud_share)
+    clouds = {str(day): cloud_share for day in days} | dict(cloudy or {})
+    _check_cloudy(clouds, days)
     profile, pixel_m = draw_profile(seed), _PIXEL_M[sensor]
     grid = _scene_grid(crs, profile, seed, size, pixel_m)
     frame = Frame(n=size * _FACTOR, cell_m=pixel_m / _FACTOR, unit=float(np.sqrt(pixel_m / 10.0)))
@@ -83,22 +99,25 @@ def simulate_county(
         zones = build_zones(landscape, state_on(landscape, events, days[0]), np.random.default_rng([seed, 4]))
         files = _write_zones(out, grid, zones)
         scenes, classes, labels = [], {}, {}
-        for day in days:
+        for number, day in enumerate(days):
+            if done is not None:
+                done((number + 2) / (len(days) + 3))
             progress.set_description(str(day))
             state = state_on(landscape, events, day)
             weather = np.random.default_rng([seed, 5, day.toordinal()])
-            seen = observe(landscape, state, pixel_m, cloud_share, sensor == "sentinel2_l2a", weather)
+            seen = observe(landscape, state, pixel_m, clouds[str(day)], sensor == "sentinel2_l2a", weather)
             labels[str(day)] = majority_class(state.cover, _FACTOR)
             classes[str(day)] = CLASS_OF_COVER[state.cover]
-            files += _write_date(out, grid, SENSORS[sensor], landscape, state, seen, labels[str(day)])
-            scenes.append(_scene_record(state, seen, files[-4:]))
+            names = _write_date(out, grid, SENSORS[sensor], landscape, state, seen, labels[str(day)], objects)
+            files += names.values()
+            scenes.append(_scene_record(state, seen, names))
             progress.update()
         progress.set_description("truth")
         truth = measure(classes, grid.resized((frame.n, frame.n)), frame, zones)
         truth["label_areas_m2"] = label_areas(labels, grid)
         progress.update()
     options = f"--seed {seed} --size {size} --sensor {sensor} --dates {','.join(map(str, days))}"
-    options += f" --crs {crs} --cloud_share {cloud_share}"
+    options += f" --crs {crs} --cloud_share {cloud_share}" + _further_options(cloudy or {}, objects)
     county = _county_record(profile, grid, seed, sensor, crs, cloud_share)
     county |= {"commands": [f"python -m src.geo.simulate --out OUT {options}"]}
     county |= {"dates": [str(day) for day in days], "scenes": scenes, "files": files}
@@ -125,6 +144,12 @@ def _check(seed: int, size: int, sensor: str, dates: list[str], cloud_share: flo
     if not days or len(set(days)) != len(days):
         raise InputError(f"dates {','.join(dates) or '(none)'}: give at least one date, and each once")
     return days
+
+
+def _check_cloudy(clouds: Mapping[str, float], days: list[date]) -> None:
+    unknown = sorted(set(clouds) - {str(day) for day in days})
+    if unknown or not all(0.0 <= share <= 0.9 for share in clouds.values()):
+        raise InputError(f"cloudy dates {dict(clouds)}: expected dates of the scenes, each with a share of 0..0.9")
 
 
 def _scene_grid(crs_name: str, profile: CountyProfile, seed: int, size: int, pixel_m: float) -> Grid:
@@ -166,21 +191,30 @@ def _remove_earlier(out: Path) -> None:
 
 
 def _write_date(
-    out: Path, grid: Grid, sensor: Sensor, landscape: Landscape, state: State, seen: Observation, label: np.ndarray
-) -> list[str]:
-    """Write scene, mask, label raster and objects of one date; returns their names in that order."""
+    out: Path,
+    grid: Grid,
+    sensor: Sensor,
+    landscape: Landscape,
+    state: State,
+    seen: Observation,
+    label: np.ndarray,
+    objects: bool,
+) -> dict[str, str]:
+    """Write scene, mask, label raster and objects of one date; returns their names."""
     day, stem = str(state.day), f"scenes/{sensor.name}_{state.day}"
-    names = [f"{stem}.tif", f"{stem}_mask.tif", f"labels/landcover_{day}.tif", f"labels/objects_{day}.gpkg"]
+    names = {"image": f"{stem}.tif", "mask": f"{stem}_mask.tif", "labels": f"labels/landcover_{day}.tif"}
     bands = [next(band.name for band in sensor.bands if band.role == role) for role in BAND_ROLES]
     everywhere = np.ones(grid.shape_hw, bool)
     sentinel = sensor.name.startswith("sentinel2")
     numbers, baseline = digital_numbers(seen.reflectance, sensor), _BASELINE if sentinel else None
     scene = Raster(numbers, everywhere, grid, tuple(bands), day, sensor.name, baseline=baseline)
-    write_raster(out / names[0], scene, nodata=0)
+    write_raster(out / names["image"], scene, nodata=0)
     mask = (scl_mask if sentinel else qa_pixel_mask)(seen.reflectance, seen.obstruction)
-    write_raster(out / names[1], Raster(mask[None], everywhere, grid, ("SCL" if sentinel else "QA_PIXEL",), day))
-    write_raster(out / names[2], Raster(label[None], everywhere, grid, ("land_class",), day), nodata=0)
-    write_vector(out / names[3], to_crs_layer(build_objects(landscape, state), grid))
+    write_raster(out / names["mask"], Raster(mask[None], everywhere, grid, ("SCL" if sentinel else "QA_PIXEL",), day))
+    write_raster(out / names["labels"], Raster(label[None], everywhere, grid, ("land_class",), day), nodata=0)
+    if objects:
+        names["objects"] = f"labels/objects_{day}.gpkg"
+        write_vector(out / names["objects"], to_crs_layer(build_objects(landscape, state), grid))
     return names
 
 
@@ -194,13 +228,10 @@ def _write_zones(out: Path, grid: Grid, zones: dict[str, list[Feature]]) -> list
     return names
 
 
-def _scene_record(state: State, seen: Observation, names: list[str]) -> dict[str, Any]:
+def _scene_record(state: State, seen: Observation, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "date": str(state.day),
-        "image": names[0],
-        "mask": names[1],
-        "labels": names[2],
-        "objects": names[3],
+        **names,
         "sun_elevation_deg": round(seen.sun_elevation_deg, 2),
         "sun_azimuth_deg": round(seen.sun_azimuth_deg, 2),
         "haze": round(seen.haze, 3),
@@ -220,6 +251,12 @@ def _event_record(event: Event, frame: Frame, grid: Grid) -> dict[str, Any]:
         "x": round(x, 1),
         "y": round(y, 1),
     }
+
+
+def _further_options(cloudy: Mapping[str, float], objects: bool) -> str:
+    """Options of the command that differ from its defaults."""
+    shares = ",".join(f"{day}={share}" for day, share in cloudy.items())
+    return (f" --cloudy {shares}" if cloudy else "") + ("" if objects else " --no_objects")
 
 
 def _county_record(
@@ -242,6 +279,14 @@ def _county_record(
     }
 
 
+def _parse_cloudy(text: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in text.split(",") if part.strip()]
+        return {day.strip(): float(share) for day, share in pairs}
+    except ValueError as error:
+        raise InputError(f"--cloudy {text}: expected DATE=SHARE,DATE=SHARE ({error})") from error
+
+
 def main() -> int | None:
     """Parse the command line and simulate one county."""
     parser = argparse.ArgumentParser(prog="python -m src.geo.simulate", description=__doc__.split("\n\n")[0])
@@ -254,6 +299,8 @@ def main() -> int | None:
     )
     parser.add_argument("--crs", default="EPSG:32648", help="projected CRS in metres (default EPSG:32648)")
     parser.add_argument("--cloud_share", type=float, default=0.05, help="mean share under cloud, 0..0.9 (default 0.05)")
+    parser.add_argument("--cloudy", default="", help="other shares for some dates: DATE=SHARE,DATE=SHARE")
+    parser.add_argument("--no_objects", action="store_true", help="leave out the layers of objects")
     args = parser.parse_args()
     dates = [text.strip() for text in args.dates.split(",") if text.strip()]
     print(f"Simulating county {args.seed}: {args.size} px of {args.sensor} on {len(dates)} dates -> {args.out}")
@@ -265,6 +312,8 @@ def main() -> int | None:
         dates=dates,
         crs=args.crs,
         cloud_share=args.cloud_share,
+        cloudy=_parse_cloudy(args.cloudy),
+        objects=not args.no_objects,
     )
     print(f"{county['name']} ({county['name_en']}), {county['landform']}: {len(county['files'])} files and county.json")
     return None

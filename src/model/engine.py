@@ -13,9 +13,11 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 from transformers import GenerationConfig
+from transformers.video_utils import VideoMetadata
 
 from src.budget import PixelBudget
 from src.constants import IM_END, IMAGE_PAD, SPECIAL_TOKENS, VIDEO_PAD
@@ -46,8 +48,9 @@ def with_images(messages: Conversation, images: Sequence[Any] = ()) -> list[Mess
     """Check a conversation and put pictures into its empty image parts, in order.
 
     Args:
-        messages: ``{"role", "content"}``; content is text or a list of ``{"type": "text", "text"}`` and
-            ``{"type": "image", "image": PIL image}`` parts.
+        messages: ``{"role", "content"}``; content is text or a list of ``{"type": "text", "text"}``,
+            ``{"type": "image", "image": PIL image}`` and ``{"type": "video", "frames": [PIL image], "fps": float}``
+            parts; ``fps`` is the rate of the frames given.
         images: pictures for the image parts that hold none.
 
     Returns:
@@ -71,10 +74,17 @@ def _checked(part: Message, rest: list[Any]) -> Message:
     if part.get("type") == "text":
         found = [token for token in SPECIAL_TOKENS if token in part["text"]]
         if found:
-            raise InputError(f"text holds special tokens {found}: escape them first, see dataset.schema.escape_special")
+            raise InputError(f"text holds special tokens {found}: escape them first, see constants.escape_special")
+        return part
+    if part.get("type") == "video" and part.get("frames") and part.get("fps", 0) > 0:
+        sizes = {frame.size for frame in part["frames"]}
+        if len(sizes) > 1:
+            raise InputError(f"frames of one video differ in size: {sorted(sizes)}")
         return part
     if part.get("type") != "image":
-        raise InputError(f"content part of type {part.get('type')!r}: expected text or image")
+        raise InputError(
+            f"content part of type {part.get('type')!r}: expected text, image, or video with frames and fps > 0"
+        )
     if part.get("image") is not None:
         return part
     if not rest:
@@ -85,6 +95,29 @@ def _checked(part: Message, rest: list[Any]) -> Message:
 def pictures_of(messages: Conversation) -> list[Any]:
     """Pictures of a filled conversation, in reading order."""
     return [part["image"] for message in messages for part in message["content"] if part["type"] == "image"]
+
+
+def clips_of(messages: Conversation) -> list[Message]:
+    """Video parts of a filled conversation, in reading order."""
+    return [part for message in messages for part in message["content"] if part["type"] == "video"]
+
+
+def video_arguments(clips: Sequence[Message]) -> dict[str, Any]:
+    """What a processor needs beside the frames; without metadata it would read them as 24 frames a second."""
+    if not clips:
+        return {}
+    metadata = [
+        VideoMetadata(
+            total_num_frames=len(clip["frames"]),
+            fps=float(clip["fps"]),
+            frames_indices=list(range(len(clip["frames"]))),
+        )
+        for clip in clips
+    ]
+    videos = [np.stack([np.asarray(frame.convert("RGB")) for frame in clip["frames"]]) for clip in clips]
+    # As qwen-vl-utils does: the frames of a long video share one bound on its tokens.
+    common = {"video_metadata": metadata, "do_sample_frames": False, "cap_pixels_per_frame": True}
+    return {"videos": videos, "videos_kwargs": common}
 
 
 class Engine:
@@ -254,8 +287,14 @@ class Engine:
         if tails is not None:
             texts = [text + tail for text, tail in zip(texts, tails, strict=True)]
         pictures = [picture for messages in conversations for picture in pictures_of(messages)]
+        clips = [clip for messages in conversations for clip in clips_of(messages)]
         inputs = self.processor(
-            text=texts, images=pictures or None, padding=True, padding_side="left", return_tensors="pt"
+            text=texts,
+            images=pictures or None,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            **video_arguments(clips),
         )
         return dict(inputs.to(self.model.device))
 

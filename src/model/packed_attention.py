@@ -61,8 +61,8 @@ def packed_attention(
     parts = []
     for size in sorted(set(lengths)):
         index = (starts[sizes == size][:, None] + torch.arange(size)).to(query.device)
-        picked = [rows[0][:, index].transpose(0, 1) for rows in (query, key, value)]
-        found = scaled_dot_product_attention(*picked, dropout_p=dropout, scale=scaling, is_causal=causal)
+        q, k, v = (rows[0][:, index].transpose(0, 1) for rows in (query, key, value))
+        found = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling, is_causal=causal)
         parts.append((index.flatten(), found.transpose(0, 1).flatten(1, 2)))
     order = torch.cat([index for index, _ in parts])
     output = torch.cat([found for _, found in parts], dim=1)

@@ -260,6 +260,21 @@ def test_a_new_county_replaces_the_old_one_but_nothing_else(tmp_path):
     assert county["dates"] == ["2024-07-20"]
 
 
+def test_one_cloudy_date_leaves_the_others_as_they_are(tmp_path):
+    plain = simulate(tmp_path / "plain", size=64, cloud_share=0.0)
+    told: list[float] = []
+    options = {"cloud_share": 0.0, "cloudy": {DATES[1]: 0.6}, "objects": False, "done": told.append}
+    cloudy = simulate(tmp_path / "cloudy", size=64, **options)
+    assert cloudy["truth"] == plain["truth"]
+    assert [name for name in plain["files"] if "objects" not in name] == cloudy["files"]
+    assert [one["clear_share"] == 1.0 for one in cloudy["scenes"]] == [True, False]
+    first, second = (one["image"] for one in plain["scenes"])
+    images = [[read_raster(tmp_path / run / name).data for run in ("plain", "cloudy")] for name in (first, second)]
+    assert [bool((one == other).all()) for one, other in images] == [True, False]
+    assert "--cloudy 2024-07-25=0.6 --no_objects" in cloudy["commands"][0] and "--cloudy" not in plain["commands"][0]
+    assert told == sorted(told) and 0 < told[0] < told[-1] < 1
+
+
 def test_a_foreign_county_json_is_left_alone(tmp_path):
     (tmp_path / "county.json").write_text("{}")
     with pytest.raises(InputError, match="not the record of a simulated county"):
@@ -277,6 +292,8 @@ def test_a_foreign_county_json_is_left_alone(tmp_path):
         ({"dates": []}, r"\(none\)"),
         ({"dates": ["2024-02-30"]}, "ISO dates"),
         ({"dates": ["2024-02-20", "2024-02-20"]}, "each once"),
+        ({"cloudy": {"2024-01-01": 0.5}}, "cloudy dates"),
+        ({"cloudy": {"2024-07-25": 1.5}}, "cloudy dates"),
         ({"crs": "utm48"}, "expected EPSG:<code>"),
         ({"crs": "EPSG:999999"}, "not known"),
         ({"crs": "EPSG:4490"}, "projected CRS in metres"),
@@ -296,7 +313,7 @@ def test_command_line(tmp_path, repo):
 
     shown = run("--help")
     assert shown.returncode == 0
-    for flag in ("--out", "--seed", "--size", "--sensor", "--dates", "--crs", "--cloud_share"):
+    for flag in ("--out", "--seed", "--size", "--sensor", "--dates", "--crs", "--cloud_share", "--cloudy"):
         assert flag in shown.stdout
     done = run("--out", str(tmp_path / "c"), "--size", "64", "--seed", "3", "--dates", "2023-07-20, 2024-07-20")
     assert done.returncode == 0 and "2 dates" in done.stdout

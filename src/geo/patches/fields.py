@@ -93,8 +93,23 @@ FIELDS: tuple[Field, ...] = (
 )
 
 # For people to fill in: state of the check, and what made a false change.
-CHECK_STATES = ("待核查", "伪变化", "合法", "设施农用地", "疑似问题移交")
-FALSE_CHANGE_CAUSES = ("物候", "云影", "配准", "水位", "撂荒")
+# "疑似违法移交" hands a suspicion on to those who may judge it; what it says is decided by a person, never here.
+CHECK_STATE_NAMES = {
+    "待核查": "to be checked",
+    "伪变化": "false change",
+    "合法": "lawful",
+    "设施农用地": "farm facility land",
+    "疑似违法移交": "handed on as suspected unlawful",
+}
+CHECK_STATES = tuple(CHECK_STATE_NAMES)
+FALSE_CHANGE_NAMES = {
+    "物候": "season",
+    "云影": "cloud shadow",
+    "配准": "registration",
+    "水位": "water level",
+    "撂荒": "fallow",
+}
+FALSE_CHANGE_CAUSES = tuple(FALSE_CHANGE_NAMES)
 
 CHANGE_TYPES: dict[str, dict[str, str]] = {
     "DT": {"zh": "动土/推填土", "en": "earthwork"},

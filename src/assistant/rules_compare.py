@@ -1,0 +1,163 @@
+"""Rules for two things side by side, and for the most and the largest."""
+
+import re
+from typing import Any
+
+from src.assistant.query import Query, ZoneRef
+from src.assistant.rules_fill import (
+    ADMINISTRATIVE,
+    a_year_before,
+    build,
+    clarify,
+    direction,
+    period_fields,
+    ranked,
+    sides,
+)
+from src.assistant.rules_slots import Slots
+
+# "Which towns", "a ranking", without a number.
+_SEVERAL = 10
+_WHICH_ONE = re.compile(r"哪(?:1|一)?个|哪里|哪儿|谁|第1|第一|\b(?:which|what)\s+(?:town(?:ship)?|village)\b|\bwhere\b")
+
+
+def some_class(slots: Slots) -> bool:
+    """Whether any class is named."""
+    roles = slots.roles
+    return bool(roles.cls or roles.from_cls or roles.to_cls)
+
+
+def both(slots: Slots) -> bool:
+    """Whether a class before and one after are named."""
+    return bool(slots.roles.from_cls and slots.roles.to_cls) or bool(slots.roles.several)
+
+
+def _compared_zones(slots: Slots) -> list[ZoneRef]:
+    return [zone for zone in slots.zones if zone is not None]
+
+
+def is_compare_zones(slots: Slots) -> bool:
+    """Two places of a kind, and a comparison or a measure."""
+    zones = _compared_zones(slots)
+    same = len(zones) > 1 and len({zone.type for zone in zones} - ADMINISTRATIVE) in (0, len(zones))
+    return same and slots.has("more", "which_side", "most", "gain", "loss", "change", "amount", "share")
+
+
+def _measured(slots: Slots, default: str) -> str:
+    """What is measured on both sides of a comparison."""
+    if both(slots):
+        return "transition"
+    if slots.has("gain", "loss", "net"):
+        return direction(slots)
+    if slots.has("share"):
+        return "share_at"
+    return "net" if slots.has("change") else default
+
+
+def compare_zones(slots: Slots) -> Query:
+    """One place against the others."""
+    changes = [{"zone": zone.model_dump(mode="json")} for zone in _compared_zones(slots)]
+    return sides(slots, _measured(slots, "area_at"), "zones", changes)
+
+
+def is_compare_periods(slots: Slots) -> bool:
+    """Two periods and flows within each, rather than the states at their ends."""
+    periods = slots.times.periods
+    flows = slots.has("gain", "loss", "net", "turned") or slots.roles.several != "" or both(slots)
+    if slots.times.same_period and periods and periods[0].form != "versus":
+        return some_class(slots) and flows
+    if len(periods) < 2:
+        return False
+    points = all(one.t1 is None for one in periods)
+    if points or not some_class(slots):
+        return False
+    ranges = all(one.form == "range" for one in periods)
+    asked = slots.has("which_side", "more") or re.search(r"分别|各(?!地|乡|类|个)|respectively", slots.rest)
+    # "Cropland fell by how much against 2023" is one difference of states; "is more new building than" compares flows.
+    sized = (
+        slots.has("amount")
+        and not slots.has("which_side")
+        and not re.search(r"更|还是|新增|多不多|分别|流[出入]", slots.rest)
+    )
+    return bool(asked) and (ranges or not sized or "en" == slots.lang and slots.has("which_side"))
+
+
+def compare_periods(slots: Slots) -> Query:
+    """One period against the others, or against the same a year before."""
+    periods = list(slots.times.periods[:4])
+    if slots.times.same_period:
+        changes = [period_fields(periods[0]), a_year_before(periods[0])]
+    else:
+        changes = [period_fields(one) for one in periods]
+    metric = _measured(slots, "area_at")
+    if metric in ("area_at", "share_at"):
+        changes = [change | {"t1": None} for change in changes]
+    return sides(slots, metric, "periods", changes)
+
+
+def is_compare_classes(slots: Slots) -> bool:
+    """Two classes and a comparison, or flows of several classes side by side."""
+    roles = slots.roles
+    asked = slots.has("which_side", "more", "most")
+    flows = roles.listed and slots.has("gain", "loss", "net", "change") and not slots.has("patch", "illegal", "exists")
+    return bool(roles.cls and roles.others) and (asked or flows) and not slots.groups_rank
+
+
+def compare_classes(slots: Slots) -> Query:
+    """One class against the others."""
+    names = [name for name in (slots.roles.cls, *slots.roles.others) if name is not None]
+    metric = _measured(slots, "area_at")
+    return sides(slots, metric, "classes", [{"cls": name} for name in names])
+
+
+def rank_places(slots: Slots) -> Query:
+    """Places or classes in order."""
+    group = next(name for name in ("town", "village", "class") if name in slots.groups)
+    way, least = direction(slots), slots.has("least")
+    roles = slots.roles
+    cls = roles.cls
+    number = slots.rank_n or (
+        1 if _WHICH_ONE.search(slots.rest) and not re.search("排名|排行|排序|rank", slots.rest) else _SEVERAL
+    )
+    fields: dict[str, Any] = {"group_by": group, "cls": cls or roles.to_cls or roles.from_cls}
+    order = "asc" if least else "desc"
+    if slots.has("patch", "illegal") and cls in (None, "built"):
+        fields |= {"cls": "built", "to_cls": "built"}
+    elif roles.from_cls or roles.to_cls:
+        fields |= {"from_cls": roles.from_cls, "to_cls": roles.to_cls}
+    elif way == "gain":
+        fields["to_cls"] = cls
+    elif way == "loss":
+        fields["from_cls"] = cls
+    elif slots.has("loss") and not slots.has("gain"):  # net decrease: the most negative first
+        order = "desc" if least else "asc"
+    elif not slots.has("change", "gain", "net") and cls is not None:
+        t2 = slots.times.periods[-1].t2 if slots.times.periods else slots.as_of
+        fields |= {"t1": None, "t2": t2.isoformat()}
+    if fields["cls"] is None and group != "class":
+        if slots.has("patch", "change"):
+            return build("patches", slots, group_by=group, rank=ranked(number, "desc"))
+        return clarify(slots, "need_class", "rank", group_by=group, rank=ranked(number, "desc"))
+    return build("rank", slots, rank=ranked(number, order), **fields)
+
+
+def is_rank_patches(slots: Slots) -> bool:
+    """The largest patches."""
+    counted = slots.has("most") or slots.rank_n is not None
+    return (
+        counted and slots.has("patch", "illegal", "change") and not _some_class_alone(slots) and not slots.groups_rank
+    )
+
+
+def _some_class_alone(slots: Slots) -> bool:
+    """A class whose change is ranked, and no patches."""
+    return not slots.has("patch", "illegal") and some_class(slots)
+
+
+def rank_patches(slots: Slots) -> Query:
+    """Patches in order of their area."""
+    order = "asc" if slots.has("least") else "desc"
+    number = slots.rank_n or (
+        1 if slots.has("this_patch") or re.search("哪|最大的?(?:图斑|那|1个|一个)|which|the", slots.rest) else _SEVERAL
+    )
+    return build("rank", slots, rank=ranked(number, order), group_by=None)

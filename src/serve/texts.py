@@ -1,0 +1,250 @@
+"""Every label of the page, in Chinese and English; answers bring their own words."""
+
+from typing import Literal
+
+Lang = Literal["zh", "en"]
+
+TEXT: dict[str, dict[str, str]] = {
+    # header
+    "title": {"zh": "县域土地利用智能监测与决策支持", "en": "County Land-Use Monitoring and Decision Support"},
+    "tagline": {
+        "zh": "用日常语言提问，系统在卫星影像上量算，给出带区间、依据和地图的答案。",
+        "en": "Ask in everyday words; answers are measured on satellite images, with intervals, sources and maps.",
+    },
+    "card_monitor": {"zh": "监测", "en": "Monitor"},
+    "card_monitor_note": {
+        "zh": "两期或多期影像自动比对，列出疑似变化图斑",
+        "en": "Compares images of two or more dates and lists suspected changes",
+    },
+    "card_ask": {"zh": "问答", "en": "Ask"},
+    "card_ask_note": {
+        "zh": "数字均来自量算，无法判断时说明原因",
+        "en": "Every figure is measured; what cannot be told is said, with the reason",
+    },
+    "card_decide": {"zh": "决策导出", "en": "Decide and export"},
+    "card_decide_note": {
+        "zh": "核查留痕，导出快报、台账与矢量图斑",
+        "en": "Reviews are logged; reports, ledgers and patches can be exported",
+    },
+    "language": {"zh": "语言", "en": "Language"},
+    # status
+    "county": {"zh": "县域", "en": "County"},
+    "demo_county": {"zh": "示例数据（模拟）", "en": "demo data (simulated)"},
+    "own_county": {"zh": "我的数据", "en": "my data"},
+    "unnamed": {"zh": "未命名", "en": "unnamed"},
+    "as_of": {"zh": "截至 {day}", "en": "as of {day}"},
+    "images": {"zh": "影像", "en": "Images"},
+    "clear": {"zh": "清晰 {share}", "en": "{share} clear"},
+    "more": {"zh": "等 {n} 期", "en": "{n} dates in all"},
+    "zones": {"zh": "边界", "en": "Boundaries"},
+    "none": {"zh": "无", "en": "none"},
+    "model": {"zh": "模型", "en": "Model"},
+    "queue": {"zh": "处理 {active} · 排队 {waiting}", "en": "{active} running · {waiting} waiting"},
+    "state_ready": {"zh": "就绪", "en": "ready"},
+    "state_loading": {"zh": "加载中", "en": "loading"},
+    "state_failed": {"zh": "不可用", "en": "not available"},
+    "county_loading": {"zh": "正在准备示例县数据", "en": "preparing the county's data"},
+    # conversation
+    "chat": {"zh": "对话", "en": "Conversation"},
+    "chat_empty": {
+        "zh": "输入问题，或点下面的常用问题开始。",
+        "en": "Type a question, or begin with one of those below.",
+    },
+    "box": {"zh": "问题", "en": "Question"},
+    "box_hint": {
+        "zh": "例如：2024年新增耕地面积是多少？（Enter 发送，Shift+Enter 换行；可附图片或视频）",
+        "en": "For example: how much new cropland in 2024? (Enter sends, Shift+Enter breaks the line; add a picture "
+        "or video if you like)",
+    },
+    "stop": {"zh": "停止", "en": "Stop"},
+    "retry": {"zh": "重新回答", "en": "Ask again"},
+    "new": {"zh": "新会话", "en": "New session"},
+    "quick": {"zh": "常用问题", "en": "Common questions"},
+    "thumbs": {"zh": "本会话的图片与视频", "en": "Pictures and videos of this session"},
+    "mode": {"zh": "回答方式", "en": "How to answer"},
+    "mode_auto": {"zh": "自动", "en": "automatic"},
+    "mode_measure": {"zh": "只量算", "en": "measure only"},
+    "mode_chat": {"zh": "看图对话", "en": "talk about pictures"},
+    "expert": {"zh": "专家设置", "en": "Expert settings"},
+    "temperature": {"zh": "采样温度", "en": "Temperature"},
+    "max_tokens": {"zh": "最长回答（词元）", "en": "Longest answer (tokens)"},
+    "top_p": {"zh": "核采样 top-p", "en": "Top-p"},
+    "penalty": {"zh": "重复惩罚", "en": "Repetition penalty"},
+    "system": {"zh": "系统提示词", "en": "System prompt"},
+    "system_hint": {"zh": "留空则用默认", "en": "empty: the default"},
+    "system_default": {
+        "zh": "你是土地利用监测助手。请用中文简要描述影像内容，不要编造数字。",
+        "en": "You are a land-use monitoring assistant. Describe the pictures briefly in English; invent no figures.",
+    },
+    # live block
+    "understanding": {"zh": "理解问题", "en": "reading the question"},
+    "waiting": {"zh": "前面还有 {n} 个量算任务", "en": "{n} measurements are before yours"},
+    "measuring": {"zh": "量算中", "en": "measuring"},
+    "writing": {"zh": "模型正在回答", "en": "the model is writing"},
+    "stopped": {"zh": "已停止", "en": "stopped"},
+    "failed": {
+        "zh": "这次回答没有完成（编号 {id}），请重试；问题仍在时请联系管理员。",
+        "en": "This answer was not finished (number {id}); please try again, and tell the administrator if it stays.",
+    },
+    "not_ready_county": {
+        "zh": "县域数据仍在准备，请稍后再问。",
+        "en": "The county's data is still being prepared; ask again in a moment.",
+    },
+    "not_ready_model": {
+        "zh": "模型仍在加载，请稍后再问；量算类问题不受影响。",
+        "en": "The model still loads; ask again in a moment. Measured answers do not need it.",
+    },
+    "no_model": {
+        "zh": "模型不可用，无法看图对话；量算类问题不受影响。",
+        "en": "The model is not available, so pictures cannot be talked about. Measured answers do not need it.",
+    },
+    "look": {"zh": "请描述这些影像。", "en": "Describe these pictures."},
+    "tag_measured": {"zh": "量算结果", "en": "measured"},
+    "tag_cannot_tell": {"zh": "无法判断", "en": "cannot tell"},
+    "tag_words": {"zh": "说明", "en": "note"},
+    "tag_impression": {"zh": "模型印象，非量算结果", "en": "the model's impression, not a measurement"},
+    "tag_seconds": {"zh": "用时 {s} 秒", "en": "{s} s"},
+    "tag_stopped": {"zh": "已停止，内容不完整", "en": "stopped, not complete"},
+    # data
+    "data": {"zh": "上传我的数据", "en": "Upload my data"},
+    "data_note": {
+        "zh": "GeoTIFF、压缩包（SAFE、Landsat、Shapefile）、GPKG、GeoJSON；文件只在您的会话内可见。",
+        "en": "GeoTIFF, archives (SAFE, Landsat, shapefile), GPKG, GeoJSON; only your session sees these files.",
+    },
+    "files": {"zh": "选择文件", "en": "Choose files"},
+    "add": {"zh": "加入数据", "en": "Add"},
+    "base": {"zh": "与示例县数据合用", "en": "together with the demo county's data"},
+    "which": {"zh": "问题所用数据", "en": "Data that questions use"},
+    "which_shared": {"zh": "本系统县域数据", "en": "this system's county"},
+    "which_own": {"zh": "我的数据", "en": "my data"},
+    "adding": {"zh": "正在检查并加入 {name}", "en": "checking and adding {name}"},
+    "added": {"zh": "已加入：{name}", "en": "added: {name}"},
+    "ask_more": {"zh": "还需说明", "en": "Please complete"},
+    "continue": {"zh": "继续", "en": "Continue"},
+    "skip": {"zh": "跳过此文件", "en": "Skip this file"},
+    # evidence
+    "evidence": {"zh": "证据", "en": "Evidence"},
+    "evidence_of": {"zh": "查看哪次回答的证据", "en": "Evidence of which answer"},
+    "evidence_empty": {
+        "zh": "提问后，这里显示该回答的数值、地图、图斑、数据来源和依据。",
+        "en": "After a question, the figures, map, patches, sources and basis of its answer stand here.",
+    },
+    "tab_map": {"zh": "变化图与图斑", "en": "Map and patches"},
+    "tab_slider": {"zh": "前后对比", "en": "Before and after"},
+    "tab_tables": {"zh": "图表", "en": "Tables and charts"},
+    "tab_sources": {"zh": "数据来源", "en": "Sources"},
+    "tab_trace": {"zh": "依据", "en": "Basis"},
+    "tab_review": {"zh": "核查", "en": "Review"},
+    "slider": {"zh": "左：前时相；右：后时相", "en": "Left: earlier image; right: later image"},
+    "slider_empty": {"zh": "这次回答没有两期影像可比。", "en": "This answer has no two images to compare."},
+    "tables_empty": {"zh": "这次回答没有表格。", "en": "This answer has no table."},
+    "export": {"zh": "导出本次回答", "en": "Export this answer"},
+    "download": {"zh": "下载", "en": "Download"},
+    "export_none": {"zh": "这次回答没有可导出的量算结果。", "en": "This answer has no measured result to export."},
+    "caveats": {"zh": "说明与局限", "en": "Notes and limits"},
+    "figure": {"zh": "数值", "en": "value"},
+    "interval": {"zh": "区间", "en": "interval"},
+    "what": {"zh": "内容", "en": "what"},
+    "scene_used": {"zh": "采用", "en": "used"},
+    "scene_left": {"zh": "未采用", "en": "left out"},
+    "col_date": {"zh": "日期", "en": "date"},
+    "col_sensor": {"zh": "传感器", "en": "sensor"},
+    "col_level": {"zh": "级别", "en": "level"},
+    "col_clear": {"zh": "清晰", "en": "clear"},
+    "col_cloud": {"zh": "云量", "en": "cloud"},
+    "col_why": {"zh": "取舍理由", "en": "why"},
+    "col_scene": {"zh": "影像", "en": "scene"},
+    "sources_scenes": {"zh": "影像", "en": "Images"},
+    "sources_accuracy": {"zh": "精度", "en": "Accuracy"},
+    "no_accuracy": {
+        "zh": "没有参考样本，未作精度评价；面积所附为范围，非置信区间。",
+        "en": "No reference samples, so accuracy was not assessed; bounds are ranges, not confidence intervals.",
+    },
+    # review
+    "review_patch": {"zh": "图斑", "en": "Patch"},
+    "review_state": {"zh": "核查结论", "en": "Finding"},
+    "review_reason": {"zh": "伪变化原因", "en": "Cause of the false change"},
+    "review_note": {"zh": "备注", "en": "Note"},
+    "review_save": {"zh": "保存", "en": "Save"},
+    "review_saved": {"zh": "已保存：{patch} {state}", "en": "saved: {patch} {state}"},
+    "review_none": {"zh": "请先选择图斑。", "en": "Choose a patch first."},
+    "review_cause": {"zh": "伪变化须选择原因。", "en": "A false change needs its cause."},
+    "review_queue": {"zh": "本次回答的图斑", "en": "Patches of this answer"},
+    "review_log": {"zh": "核查记录", "en": "Audit log"},
+    "review_log_empty": {"zh": "还没有核查记录。", "en": "Nothing was reviewed yet."},
+    "review_pending": {"zh": "待核查 {n} 个，已核查 {m} 个", "en": "{n} to check, {m} checked"},
+    "col_time": {"zh": "时间", "en": "time"},
+    "col_user": {"zh": "核查人", "en": "by"},
+    # map
+    "map_label": {"zh": "变化图", "en": "Change map"},
+    "map_hint": {
+        "zh": "方向键平移，加减键缩放，0 键全图",
+        "en": "arrow keys move, plus and minus zoom, 0 shows all",
+    },
+    "map_base": {"zh": "底图", "en": "Background"},
+    "map_over": {"zh": "叠加", "en": "On top"},
+    "map_opacity": {"zh": "叠加不透明度", "en": "Opacity of the top"},
+    "map_none": {"zh": "无", "en": "none"},
+    "map_colour": {"zh": "图斑着色", "en": "Patch colours"},
+    "map_by_kind": {"zh": "按类型", "en": "by type"},
+    "map_by_grade": {"zh": "按等级", "en": "by grade"},
+    "map_zones": {"zh": "边界", "en": "Boundaries"},
+    "map_zoom_in": {"zh": "放大", "en": "zoom in"},
+    "map_zoom_out": {"zh": "缩小", "en": "zoom out"},
+    "map_home": {"zh": "全图", "en": "show all"},
+    "map_north": {"zh": "北", "en": "N"},
+    "map_empty": {"zh": "这次回答没有地图。", "en": "This answer has no map."},
+    "map_no_patches": {"zh": "这次回答没有列出图斑。", "en": "This answer lists no patches."},
+    "map_legend": {"zh": "图例", "en": "Legend"},
+    "map_table_label": {"zh": "图斑表", "en": "Patch table"},
+    "map_layer_image": {"zh": "{day} 影像", "en": "image {day}"},
+    "map_layer_cover": {"zh": "{day} 地类", "en": "land cover {day}"},
+    "map_col_id": {"zh": "编号", "en": "number"},
+    "map_col_kind": {"zh": "类型", "en": "type"},
+    "map_col_change": {"zh": "原→现", "en": "from → to"},
+    "map_col_area": {"zh": "面积", "en": "area"},
+    "map_col_grade": {"zh": "等级", "en": "grade"},
+    "map_col_town": {"zh": "位置", "en": "where"},
+    "map_col_zones": {"zh": "涉及边界", "en": "boundaries met"},
+    "map_col_status": {"zh": "核查状态", "en": "review"},
+    "map_col_place": {"zh": "经纬度", "en": "lon, lat"},
+    "grade_A": {"zh": "A 级（较可信）", "en": "grade A (likelier)"},
+    "grade_B": {"zh": "B 级", "en": "grade B"},
+    "grade_C": {"zh": "C 级（待印证）", "en": "grade C (to be confirmed)"},
+    # words
+    "unknown_class": {"zh": "未知", "en": "unknown"},
+}
+
+# Names of tables and their columns.
+TABLE_WORDS: dict[str, dict[str, str]] = {
+    "matrix": {"zh": "转移矩阵（行：前，列：后）", "en": "transition matrix (rows: before, columns: after)"},
+    "series": {"zh": "时间序列", "en": "series"},
+    "breakdown": {"zh": "构成", "en": "breakdown"},
+    "towns": {"zh": "分乡镇", "en": "by town"},
+    "structure": {"zh": "土地利用结构", "en": "land-use structure"},
+    "date": {"zh": "日期", "en": "date"},
+    "class": {"zh": "地类", "en": "class"},
+    "cls": {"zh": "地类", "en": "class"},
+    "town": {"zh": "乡镇", "en": "town"},
+    "area": {"zh": "面积", "en": "area"},
+    "share": {"zh": "占比", "en": "share"},
+    "before": {"zh": "前", "en": "before"},
+    "after": {"zh": "后", "en": "after"},
+    "gain": {"zh": "流入", "en": "gain"},
+    "loss": {"zh": "流出", "en": "loss"},
+    "net": {"zh": "净变化", "en": "net"},
+    "count": {"zh": "个数", "en": "count"},
+    "total": {"zh": "合计", "en": "total"},
+}
+
+
+def say(key: str, lang: Lang, **values: object) -> str:
+    """A label in a language.
+
+    Args:
+        key: of TEXT.
+        lang: "zh" or "en".
+        values: for its placeholders.
+    """
+    text = TEXT[key][lang]
+    return text.format(**values) if values else text

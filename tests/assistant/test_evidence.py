@@ -1,0 +1,128 @@
+"""From query to evidence: cached answers, reasons for no answer, states that people gave, what every record holds."""
+
+from dataclasses import replace
+
+import pytest
+
+from src.assistant import evidence as evidence_module
+from src.assistant.county import County
+from src.assistant.evidence import METRIC_FUNCS, STEPS, gather
+from src.assistant.query import METRICS, Query
+from src.assistant.record import Evidence
+from src.assistant.review import ReviewLog
+
+YEAR = {"t1": "2023-12-31", "t2": "2024-12-31"}
+GAIN = Query(metric="gain", cls="cropland", **YEAR)
+
+
+def test_every_measured_metric_has_a_function():
+    assert set(METRICS) - set(METRIC_FUNCS) == {"describe", "clarify", "refuse", "unsupported"}
+
+
+def test_steps_are_told_in_both_languages_and_end_at_one(county):
+    told = []
+    gather(GAIN, county, lambda step, share: told.append((step, share)))
+    assert told[-1] == ("done", 1.0)
+    assert {step for step, _ in told} <= set(STEPS)
+    assert all(set(words) == {"zh", "en"} for words in STEPS.values())
+
+
+def test_asked_again_nothing_is_measured(county, monkeypatch):
+    first = gather(GAIN, county)
+
+    def never(*_args):
+        raise AssertionError("measured again")
+
+    monkeypatch.setitem(evidence_module.METRIC_FUNCS, "gain", never)
+    other_unit = GAIN.changed(unit="ha")
+    again = gather(other_unit, county)
+    assert again.query == other_unit
+    assert again.model_copy(update={"query": GAIN}) == first
+    assert gather(GAIN, county).id == first.id
+
+
+def test_a_damaged_cache_is_measured_anew(county):
+    first = gather(GAIN, county)
+    for path in (county.workspace.outputs / "answers").glob("*.json"):
+        path.write_text("{", encoding="utf-8")
+    assert gather(GAIN, county) == first
+
+
+def test_another_day_counts_as_other_inputs(county):
+    first = gather(GAIN, county)
+    later = gather(GAIN, replace(county, as_of=county.as_of.replace(year=2025)))
+    assert later.inputs != first.inputs
+    assert later.figures == first.figures
+
+
+def test_every_measured_record_says_how_much_was_seen_and_the_smallest_patch(county):
+    for query in (GAIN, Query(metric="area_at", cls="forest"), Query(metric="patches")):
+        found = gather(query, county)
+        assert found.status == "measured"
+        assert 0.9 < found.figure("seen").value <= 1.0
+        assert found.figure("unit").value == 900.0
+        assert found.figure("unit.pixels").value == 9
+        assert {scene.date for scene in found.scenes if scene.used}
+        assert found.method["mask"] == "SCL"
+        assert len({one.key for one in found.figures}) == len(found.figures)
+        assert set(found.cards) <= {one.key for one in found.figures}
+        assert len(found.cards) <= 6
+        assert Evidence.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_day_too_far_away_cannot_be_told(county):
+    found = gather(Query(metric="area_at", cls="built", t2="2015-12-31"), county)
+    assert (found.status, found.reason) == ("cannot_tell", "no_scene")
+    assert found.choices == county.known().dates
+    assert found.scenes and not any(scene.used for scene in found.scenes)
+
+
+def test_a_window_without_images_cannot_be_told(county):
+    query = Query(metric="patches", to_cls="built", t1="2024-11-30", t2="2024-12-31")
+    found = gather(query, county)
+    assert (found.status, found.reason) == ("cannot_tell", "no_scene")
+
+
+def test_one_date_shows_no_change(county):
+    early = County(county.workspace, county.runner, county.as_of.replace(year=2022))
+    found = gather(Query(metric="gain", cls="built"), early)
+    assert (found.status, found.reason) == ("cannot_tell", "one_date")
+
+
+def test_a_missing_layer_and_an_unknown_name(county):
+    missing = gather(Query(metric="overlap", zone={"type": "mining"}), county)
+    assert (missing.status, missing.reason, missing.detail) == ("cannot_tell", "NO_ZONE_LAYER", ("矿区",))
+    unknown = gather(Query(metric="gain", cls="built", zone={"type": "town", "name": "没有镇"}, **YEAR), county)
+    assert (unknown.status, unknown.reason) == ("words", "unknown_zone")
+    assert unknown.choices == county.known().zones["town"]
+    towns = gather(Query(metric="gain", cls="built", group_by="village", **YEAR), county)
+    assert (towns.status, towns.reason) == ("cannot_tell", "NO_ZONE_LAYER")
+
+
+def test_a_place_off_the_images_is_outside(county):
+    query = Query(metric="gain", cls="built", zone={"type": "point"}, lon=100.0, lat=30.0, radius_m=300, **YEAR)
+    found = gather(query, county)
+    assert (found.status, found.reason) in {("cannot_tell", "outside"), ("cannot_tell", "NO_CLEAR_IMG")}
+
+
+def test_what_is_asked_back_comes_with_choices(county):
+    asked = gather(Query(metric="clarify", reason="need_period"), county)
+    assert (asked.status, asked.reason, asked.choices) == ("words", "need_period", county.known().dates)
+    refused = gather(Query(metric="refuse", reason="legal"), county)
+    assert (refused.status, refused.reason, refused.figures) == ("words", "legal", ())
+
+
+@pytest.fixture
+def reviews(county):
+    yield ReviewLog(county.workspace.root)
+    (county.workspace.root / "reviews.sqlite").unlink()
+
+
+def test_states_of_patches_are_those_of_today(county, reviews):
+    """The answer is cached; what people decided since is not."""
+    query = Query(metric="patches", t1="2022-12-31", t2="2024-12-31")
+    first = gather(query, county).patches[0]
+    assert first.status == "待核查"
+    reviews.set(first.id, "合法", user="李雷")
+    assert gather(query, county).patches[0].status == "合法"
+    assert gather(query, county).patches[1].status == "待核查"

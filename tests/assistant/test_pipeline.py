@@ -1,0 +1,89 @@
+"""From a question to a checked answer, and what a dialogue remembers."""
+
+import pytest
+
+from src.assistant.pipeline import Assistant, Dialogue
+from src.assistant.review import ReviewLog
+
+
+class Parrot:
+    """A model that says what it is told to, and prefers the last choice."""
+
+    def __init__(self, text: str = "") -> None:
+        self.text, self.asked = text, 0
+
+    def generate(self, messages, **_):
+        self.asked += 1
+        return self.text or messages[-1]["content"]
+
+    def score(self, messages, choices):
+        return [float(place) for place in range(len(choices))]
+
+
+@pytest.fixture
+def assistant(county, tmp_path) -> Assistant:
+    return Assistant(county, reviews=ReviewLog(tmp_path))
+
+
+def test_a_question_is_measured_and_remembered(assistant):
+    dialogue = Dialogue()
+    answer = assistant.ask("2024年新增耕地面积是多少？", dialogue)
+    assert answer.evidence.status == "measured"
+    assert answer.source == "template"
+    gain = answer.evidence.find(quantity="gain", cls="cropland", place=None)[0]
+    assert gain.t1 < gain.t2
+    assert dialogue.previous.metric == "gain"
+    again = assistant.ask("那林地呢？", dialogue)
+    assert again.evidence.query.cls == "forest"
+    assert again.evidence.query.t2 == answer.evidence.query.t2
+
+
+def test_what_was_asked_back_is_answered_by_the_next_words(assistant):
+    dialogue = Dialogue()
+    first = assistant.ask("新增耕地面积是多少？", dialogue)
+    assert first.evidence.query.metric == "clarify"
+    second = assistant.ask("2024年", dialogue)
+    assert (second.evidence.query.metric, second.evidence.query.cls) == ("gain", "cropland")
+
+
+def test_accuracy_is_that_of_the_answer_before(assistant):
+    dialogue = Dialogue()
+    first = assistant.ask("2024年新增耕地面积是多少？", dialogue)
+    second = assistant.ask("这个数准不准？", dialogue)
+    assert second.evidence.query.metric == "accuracy"
+    assert second.evidence.query.t2 == first.evidence.query.t2
+    assert dialogue.previous.metric == "gain"
+
+
+def test_a_lying_model_is_not_shown(county):
+    """The rephrasing changes the headline figure: the template stays, and the problem is told."""
+    model = Parrot("2024年新增耕地123456789亩。")
+    answer = Assistant(county, model=model, say_again=True).ask("2024年新增耕地面积是多少？", Dialogue())
+    assert model.asked == 1
+    assert answer.source == "template"
+    assert answer.refused
+    assert "123456789" not in answer.text
+
+
+def test_a_review_needs_a_patch_and_a_cause(assistant):
+    dialogue = Dialogue(user="wang")
+    listed = assistant.ask("2024年有哪些变化图斑？", dialogue).evidence
+    assert listed.patches
+    number = listed.patches[0].id
+    asked = assistant.ask("把误报的标记为伪变化", dialogue)
+    # With one patch on the list nobody has to ask which one.
+    assert asked.evidence.reason == ("need_patch" if len(listed.patches) > 1 else "need_cause")
+    assert assistant.reviews.states() == {}
+    asked = assistant.ask(f"把图斑{number}标记为伪变化", dialogue)
+    assert asked.evidence.reason == "need_cause"
+    done = assistant.ask(f"把图斑{number}标记为伪变化，是物候引起的", dialogue)
+    assert done.evidence.detail == (number, "伪变化")
+    assert assistant.reviews.states() == {number: "伪变化"}
+    assert assistant.reviews.audit()[0].user == "wang"
+
+
+def test_nonsense_gets_the_nearest_questions(assistant):
+    answer = assistant.ask("吧啦吧啦小魔仙", Dialogue())
+    assert answer.evidence.query.metric in ("clarify", "refuse")
+    if answer.evidence.query.metric == "clarify":
+        assert answer.evidence.choices

@@ -78,8 +78,7 @@ def ask(page: Any, text: str) -> None:
 def _rest(page: Any) -> None:
     """Wait until pictures are loaded and nothing moves any more."""
     page.wait_for_selector(".lm-stage svg image[href]", timeout=_ANSWER_MS)
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(1500)
 
 
 def take(browser: Any, url: str, out: Path) -> None:
@@ -95,7 +94,7 @@ def take(browser: Any, url: str, out: Path) -> None:
     page.screenshot(path=out / "page_zh.png")
     # Once more a question with patches, one of them chosen, for the map.
     ask(page, "2024年有哪些变化图斑？")
-    page.locator("tr[data-id]").first.click()
+    page.locator("tr[data-id]").nth(1).click()
     page.wait_for_timeout(600)
     page.locator("#tab-map, #map").last.screenshot(path=out / "page_map.png")
     page.get_by_label("English").check()
@@ -135,9 +134,8 @@ def main() -> None:
         config = Path(scratch) / "fonts.conf"
         config.write_text(_FONTS.format(folder=cjk_font_path().parent, cache=scratch), encoding="utf-8")
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox"], env=os.environ | {"FONTCONFIG_FILE": str(config)}
-            )
+            env: dict[str, str | float | bool] = {**os.environ, "FONTCONFIG_FILE": str(config)}
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"], env=env)
             take(browser, url, args.out)
             browser.close()
     for path in sorted(args.out.glob("page_*.png")):

@@ -83,8 +83,15 @@ def _names(text: str, found: Sequence[Token], facts: Facts) -> Iterator[Statemen
         if token.kind == "patch_unknown":
             ids = tuple(row.id for row in facts.evidence.patches[:3])
             yield token.start, "patch", written(text, token), ids
-        elif token.kind == "ci_other" or (token.kind in ("ci95", "ci") and not intervals and not _denied(text, token)):
+        elif token.kind == "ci_other" or (not intervals and _names_interval(text, token, found)):
             yield token.start, "interval", written(text, token), ("ci95",) if intervals else ("range",)
+
+
+def _names_interval(text: str, token: Token, found: Sequence[Token]) -> bool:
+    """Whether a text gives a confidence interval here, and not only speaks of them."""
+    first, last = sentence_of(text, token.start)
+    numbers = any(one.kind == "number" and first <= one.start < last for one in found)
+    return (token.kind == "ci95" or (token.kind == "ci" and numbers)) and not _denied(text, token)
 
 
 def _denied(text: str, token: Token) -> bool:

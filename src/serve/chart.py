@@ -7,7 +7,7 @@ from html import escape
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure as Picture
 
 from src.answers.units import AREA_UNIT_NAMES
@@ -37,7 +37,7 @@ def series_chart(evidence: Evidence) -> str | None:
     for (cls, place), line in lines.items():
         scale, unit = _scale(line[0], say)
         name = " ".join(part for part in (place, class_name(cls, say.lang) if cls else "") if part)
-        days = [date.fromisoformat(str(one.t2)) for one in line]
+        days = [float(date2num(date.fromisoformat(str(one.t2)))) for one in line]
         colour = _darker(COVER_COLOURS.get(LAND_CLASS_IDS.get(cls, 0), "#2F6F5E"))
         axes.plot(days, [one.value / scale for one in line], "o-", color=colour, label=name, markersize=4)
         if all(one.bounds for one in line):
@@ -54,6 +54,7 @@ def series_chart(evidence: Evidence) -> str | None:
 def _finish(axes: Axes, unit: str) -> None:
     axes.set_ylabel(unit.strip(), fontproperties=cjk_font(9))
     axes.legend(prop=cjk_font(8), frameon=False, loc="best")
+    axes.xaxis_date()
     locator = AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

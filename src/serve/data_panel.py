@@ -10,12 +10,12 @@ from typing import Any
 import gradio as gr
 
 from src.assistant.demo import STEP_TEXT
-from src.assistant.text import day, place_name
+from src.assistant.text import day
 from src.errors import LandUseError
 from src.geo.workspace import Workspace
 from src.serve.context import PageContext
 from src.serve.handlers import Desk, Updates
-from src.serve.map_view import zone_layers
+from src.serve.map_view import zone_label, zone_layers
 from src.serve.parts import Parts
 from src.serve.quick import MOST, questions
 from src.serve.sessions import Session
@@ -161,7 +161,7 @@ def _county(workspace: Workspace, own: bool, demo: bool, lang: Lang) -> list[tup
     records = [scene.record for scene in workspace.scenes()]
     last = [f"{one.date} ({say('clear', lang, share=f'{one.clear_share:.0%}')})" for one in records[-_LISTED_DATES:]]
     more = [say("more", lang, n=len(records))] if len(records) > _LISTED_DATES else []
-    zones = [place_name(kind, lang) for kind, _ in zone_layers(workspace)]
+    zones = [zone_label(kind, lang) for kind, _ in zone_layers(workspace)]
     return [
         (say("county", lang), gap.join([name, *notes]), ""),
         (say("images", lang), gap.join([*last, *more]) or say("none", lang), ""),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from src.assistant.record import Evidence, PatchRow
 from src.assistant.review import STATES
-from src.assistant.text import SECTORS, area, class_name, listed, pick, place_name, type_name
+from src.assistant.text import SECTORS, area, class_name, listed, pick, type_name
 from src.constants import LAND_CLASS_NAMES, LAND_CLASSES
 from src.geo.grid import Grid
 from src.geo.maps.geometry import ground_size_m, lonlat_of, north_direction, to_pixels
@@ -27,7 +27,7 @@ from src.geo.maps.sheets import ZONE_LINES
 from src.geo.patches.export import LAYER
 from src.geo.vector import read_vector
 from src.geo.workspace import Workspace
-from src.geo.zones import CGCS2000, PARTS, read_zone
+from src.geo.zones import CGCS2000, PARTS, ZONE_TYPES, read_zone
 from src.serve.pictures import Pictures
 from src.serve.texts import Lang, say
 
@@ -134,7 +134,7 @@ def _zones(workspace: Workspace, grid: Grid, lang: Lang) -> list[dict[str, Any]]
         if outlines:
             style = {"colour": colour, "dashes": _DASHES[dashes], "shown": kind != "basic_farmland"}
             shown.append(
-                {"kind": kind, "label": place_name(kind, lang), **style, "outlines": outlines[:_MOST_OUTLINES]}
+                {"kind": kind, "label": zone_label(kind, lang), **style, "outlines": outlines[:_MOST_OUTLINES]}
             )
     return shown
 
@@ -153,6 +153,12 @@ def _read_zones(files: tuple[tuple[str, float], ...]) -> tuple[tuple[str, gpd.Ge
     zones = zones.assign(size=zones.geometry.bounds.pipe(lambda box: (box.maxx - box.minx) * (box.maxy - box.miny)))
     zones = zones.sort_values("size", ascending=False)
     return tuple((str(kind), group) for kind, group in zones.groupby("zone_type", sort=True))
+
+
+def zone_label(kind: str, lang: Lang) -> str:
+    """A kind of zone as a label; an unknown one as it is."""
+    known = ZONE_TYPES.get(kind)
+    return kind if known is None else known.zh if lang == "zh" else known.en
 
 
 def _zone_name(name: object, part: object, lang: Lang) -> str:
@@ -200,7 +206,7 @@ def _patch_words(row: PatchRow, lang: Lang, unit: str) -> dict[str, str]:
         "change": f"{before} → {class_name(row.to_cls, lang)}" if row.to_cls else "",
         "area": area(row.area_m2, unit, lang, _AREA_PLACES),
         "town": " ".join(part for part in (row.town, pick(SECTORS, row.sector, lang)) if part),
-        "zones": listed([place_name(kind, lang) for kind in row.zones], lang),
+        "zones": listed([zone_label(kind, lang) for kind in row.zones], lang),
         "place": f"{row.lon:.5f}, {row.lat:.5f}",
         "status": pick(STATES, row.status, lang),
     }

@@ -29,7 +29,10 @@ class Labels:
 
     def updates(self, lang: Lang) -> dict[Any, Any]:
         """The texts in a language, by component."""
-        return {one: gr.update(**{name: say(key, lang) for name, key in keys.items()}) for one, keys in self.rows}
+        texts: list[tuple[Any, dict[str, Any]]] = [
+            (one, {name: say(key, lang) for name, key in keys.items()}) for one, keys in self.rows
+        ]
+        return {one: gr.update(**said) for one, said in texts}
 
 
 @dataclass(frozen=True)

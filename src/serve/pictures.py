@@ -7,6 +7,7 @@ A picture is for looking: nothing is ever measured on it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,6 @@ def _cover_file(cover: Path, grid: Grid, out: Path) -> Path:
     return out
 
 
-def _save(path: Path, picture: NDArray[np.uint8], **options: int | bool) -> None:
+def _save(path: Path, picture: NDArray[np.uint8], **options: Any) -> None:
     with atomic_path(path) as partial:
         Image.fromarray(picture).save(partial, **options)

@@ -53,8 +53,7 @@ TEXT: dict[str, dict[str, str]] = {
     "box": {"zh": "问题", "en": "Question"},
     "box_hint": {
         "zh": "例如：2024年新增耕地面积是多少？（Enter 发送，Shift+Enter 换行；可附图片或视频）",
-        "en": "For example: how much new cropland in 2024? (Enter sends, Shift+Enter breaks the line; add a picture "
-        "or video if you like)",
+        "en": "For example: how much new cropland in 2024? (Enter sends; pictures and videos welcome)",
     },
     "stop": {"zh": "停止", "en": "Stop"},
     "retry": {"zh": "重新回答", "en": "Ask again"},

@@ -25,6 +25,8 @@ from src.serve.uploads import PICTURES, VIDEOS
 from src.serve.view import header
 
 _HERE = Path(__file__).parent
+# One script in this order; neither runs alone.
+_MAP_SCRIPTS = ("table.js", "map.js")
 _STATUS_S = 5.0
 _FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 # Starts the download that was just made; the link stays for those whose browser asks first.
@@ -152,7 +154,7 @@ def _data(labels: Labels, context: PageContext) -> dict[str, Any]:
             found["base"] = labels.put(gr.Checkbox, {"label": "base"}, value=False, elem_id="base")
             found["add"] = labels.put(gr.Button, {"value": "add"}, size="sm", variant="primary", elem_id="add")
         found["data_log"] = gr.HTML(elem_id="data-log")
-        with gr.Group(visible=False, elem_id="form") as found["form"]:
+        with gr.Column(visible=False, elem_id="form") as found["form"]:
             found["form_title"] = gr.HTML()
             found["form_choices"] = tuple(gr.Dropdown(choices=[], visible=False) for _ in range(SLOTS))
             found["form_texts"] = tuple(gr.Textbox(visible=False) for _ in range(SLOTS))
@@ -208,7 +210,7 @@ def _evidence(labels: Labels) -> dict[str, Any]:
         with labels.put(gr.Tab, {"label": "tab_map"}, elem_id="tab-map"):
             found["map"] = gr.HTML(
                 html_template='<div class="lm"></div>',
-                js_on_load=(_HERE / "static" / "map.js").read_text(encoding="utf-8"),
+                js_on_load="\n".join((_HERE / "static" / name).read_text(encoding="utf-8") for name in _MAP_SCRIPTS),
                 elem_id="map",
                 apply_default_css=False,
             )

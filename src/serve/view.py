@@ -106,7 +106,7 @@ def tables(evidence: Evidence, lang: Lang) -> str:
 def _cell(cell: str, figures: dict[str, Figure], words: Say) -> str:
     figure = figures.get(cell)
     if figure is None:
-        return _name(cell, words.lang)
+        return _name(cell, words.evidence.query.lang)
     return f"-{words.short(figure)}" if figure.value < 0 and figure.dimension != "count" else words.short(figure)
 
 

@@ -159,7 +159,9 @@ class Visitor:
         self.context.close()
         outside = [url for url in self.requests if not re.match(rf"{self.site.url}/|data:|blob:", url)]
         assert not outside, outside
-        assert not self.problems, self.problems
+        # A test that starts the server again leaves pages without it for a while.
+        problems = [text for text in self.problems if "ERR_CONNECTION_REFUSED" not in text]
+        assert not problems, problems
 
 
 @pytest.fixture(scope="module")

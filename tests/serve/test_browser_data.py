@@ -37,26 +37,23 @@ def files(tmp_path_factory):
     return scenes, folder / "reserve.gpkg"
 
 
-def fill(visitor, day):
-    """Answer what the form asks about a file until it asks no more."""
+def fill(visitor, answers):
+    """Answer what the form asks about a file until it asks no more; answers by label, choices by their text."""
     page = visitor.page
     for _ in range(4):
+        page.wait_for_timeout(400)
         if not page.locator("#form").is_visible():
             return
-        asked = page.locator("#form").inner_text()
-        for box in page.locator("#form textarea:visible, #form input[type=text]:visible:not([role=listbox])").all():
-            box.fill(day if "日期" in asked else "blue,green,red,nir,swir1,swir2")
-        for choice in page.locator("#form input[role=listbox]:visible").all():
-            choice.click()
-            page.locator("#form ul[role=listbox] li, ul.options li").first.click()
         before = page.locator("#form").inner_text()
+        for label, value in answers.items():
+            box = page.locator("#form").get_by_label(label, exact=True)
+            if box.count() and box.first.is_visible():
+                box.first.fill(value)
+                if box.first.get_attribute("role") == "listbox":
+                    page.get_by_role("option", name=value).first.click()
         page.get_by_role("button", name="继续").click()
-        page.wait_for_function(
-            "text => { const f = document.querySelector('#form'); return !f || f.innerText !== text }",
-            arg=before,
-            timeout=ANSWER_MS,
-        )
-        page.wait_for_timeout(300)
+        changed = "text => { const f = document.querySelector('#form'); return !f || f.innerText !== text }"
+        page.wait_for_function(changed, arg=before, timeout=ANSWER_MS)
 
 
 @pytest.mark.slow
@@ -69,7 +66,7 @@ def test_own_scenes_and_a_zone_are_measured(visitor, files):
         page.wait_for_selector(f"#files >> text={scene.stem}", timeout=ANSWER_MS)
         page.click("#add")
         page.wait_for_selector("#form, #data-log li", timeout=ANSWER_MS)
-        fill(visitor, day)
+        fill(visitor, {"拍摄日期": day, "传感器": "哨兵二号 L2A", "处理基线": "2022年1月25日以后"})
         page.wait_for_selector(f"#data-log >> text={day}", timeout=ANSWER_MS)
     visitor.upload("#files", reserve)
     page.wait_for_selector("#files >> text=reserve", timeout=ANSWER_MS)

@@ -1,5 +1,5 @@
-// Map and patch table of one answer, in SVG over pictures; both ways linked. No library, no network of its own.
-// Runs inside gr.HTML: `element` is its root, `props.value` the JSON of map_view.map_data, `trigger` tells Python.
+// The map of one answer, in SVG over pictures, linked to the patch table of table.js. No library, no network of its own.
+// Both run as one script inside gr.HTML: `element` is its root, `props.value` the JSON of map_view.map_data, `trigger` tells Python.
 // Places are pixels of the pictures; `marks` is a lattice of longitudes and latitudes over them.
 const SVG = "http://www.w3.org/2000/svg";
 const NEAR = 2.5; // from this zoom on outlines are large enough to stand without dots
@@ -42,7 +42,7 @@ function homeView() {
 function show(wanted) {
   const [width, height] = stageSize(), home = homeView();
   const w = Math.min(home.w, Math.max(wanted.w, home.w / 60)), h = (w * height) / width;
-  const inside = (at, size, whole) => Math.min(Math.max(at, -size / 2), whole - size / 2);
+  const inside = (at, size, whole) => (size >= whole ? (whole - size) / 2 : Math.min(Math.max(at, 0), whole - size));
   view = { x: inside(wanted.x, w, data.width), y: inside(wanted.y, h, data.height), w, h };
   if (w >= home.w * 0.999) view = home;
   parts.svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.w} ${view.h}`);
@@ -161,47 +161,15 @@ function style() {
   drawLegend();
 }
 
-function drawTable() {
-  const text = data.text, columns = [["id", "id"], ["kind", "kind_label"], ["change", "change"], ["area", "area", "area_m2"],
-    ["grade", "grade_label"], ["town", "town"], ["zones", "zones"], ["status", "status"], ["place", "place"]]
-    .filter(([, key]) => data.patches.some((patch) => patch[key]));
-  const sorted = [...data.patches];
-  if (state.sort) {
-    const order = (a, b) => (typeof a === "number" ? a - b : String(a).localeCompare(String(b), "zh"));
-    sorted.sort((a, b) => order(a[state.sort], b[state.sort]) * (state.down ? -1 : 1));
-  }
-  const sortBy = (key) => () => {
-    [state.sort, state.down] = [key, state.sort === key ? !state.down : key === "area_m2"];
-    parts.table.replaceChildren(drawTable());
-    style();
-  };
-  const head = columns.map(([name, key, by]) => el("th", { scope: "col" }, el("button", { type: "button", onclick: sortBy(by || key) },
-    text[`col_${name}`] + (state.sort === (by || key) ? (state.down ? " ↓" : " ↑") : ""))));
-  const row = (patch) => el("tr", { "data-id": patch.id, tabindex: 0, onclick: () => pick(patch.id, true), onkeydown: (event) => {
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      pick(patch.id, true);
-    }
-  } }, ...columns.map(([name, key]) => el("td", { class: `lm-${name}` }, patch[key])));
-  return el("table", { "aria-label": text.table_label }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...sorted.map(row)));
-}
-
-function pick(id, fromTable) {
-  state.picked = id;
-  style();
-  if (fromTable) zoomTo(data.patches.find((patch) => patch.id === id));
-  const row = element.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
-  // Scrolls the table alone, never the page.
-  parts.table.scrollTop = row.offsetTop - parts.table.clientHeight / 2;
-  trigger("pick", { id });
-}
-
 // ---- pointer and keys
 
 function listen(stage) {
   const pointers = new Map();
   let moved = 0, spread = 0;
-  const distance = () => Math.hypot(...[0, 1].map((axis) => [...pointers.values()].reduce((sum, point, index) => point[axis] - (index ? sum : 0), 0)));
+  const distance = () => {
+    const [[x1, y1], [x2, y2]] = [...pointers.values()];
+    return Math.hypot(x1 - x2, y1 - y2);
+  };
   stage.addEventListener("pointerdown", (event) => {
     if (event.target.closest("button")) return;
     pointers.set(event.pointerId, [event.clientX, event.clientY]);

@@ -1,0 +1,1 @@
+"""Answers of a model to a benchmark: reading sets, making one, asking."""

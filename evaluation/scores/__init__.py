@@ -1,0 +1,1 @@
+"""Scores of answers: rules, a judge and its checks, statistics."""

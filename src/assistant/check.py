@@ -19,17 +19,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from src.assistant.check_calendar import covers
-from src.assistant.check_claims import claims
-from src.assistant.check_dates import Span
-from src.assistant.check_facts import Fact, Facts
-from src.assistant.check_match import candidates
-from src.assistant.check_order import is_extreme
-from src.assistant.check_segments import Claim
-from src.assistant.check_statements import statements
-from src.assistant.check_text import clean
-from src.assistant.check_tokens import Token, tokens
-from src.assistant.check_values import same_dimension
+from src.assistant.checking.calendar import covers
+from src.assistant.checking.claims import claims
+from src.assistant.checking.dates import Span
+from src.assistant.checking.facts import Fact, Facts
+from src.assistant.checking.match import candidates
+from src.assistant.checking.order import is_extreme
+from src.assistant.checking.segments import Claim
+from src.assistant.checking.statements import statements
+from src.assistant.checking.text import clean
+from src.assistant.checking.tokens import Token, tokens
+from src.assistant.checking.values import same_dimension
 from src.assistant.record import Evidence
 from src.constants import AREA_UNITS_M2
 

@@ -52,10 +52,10 @@ import json
 import sys
 from datetime import date
 
-from src.assistant.followup import continued
 from src.assistant.query import Known, Query
-from src.assistant.rules import decide
-from src.assistant.rules_slots import read_slots
+from src.assistant.reading.followup import continued
+from src.assistant.reading.rules import decide
+from src.assistant.reading.slots import read_slots
 from src.errors import InputError, run_command
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from src.assistant.answer import Answer, compose
-from src.assistant.choose import choose, nearest_forms
 from src.assistant.county import County, Progress
 from src.assistant.evidence import gather
 from src.assistant.parse import parse
 from src.assistant.query import Query
+from src.assistant.reading.choose import choose, nearest_forms
 from src.assistant.record import Evidence
 from src.assistant.rephrase import rephrase
 from src.assistant.review import CAUSES, FALSE_CHANGE, ReviewLog

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.assistant.check import Problem, check
-from src.assistant.check_numbers import Number
-from src.assistant.check_text import clean
-from src.assistant.check_tokens import tokens
+from src.assistant.checking.numbers import Number
+from src.assistant.checking.text import clean
+from src.assistant.checking.tokens import tokens
 from src.assistant.record import Evidence
 from tests.assistant.check_cases import ALL, BAD, FLOWS, GOOD, MU, TREND, area
 

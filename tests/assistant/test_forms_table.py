@@ -9,8 +9,8 @@ then mended by kinds of error, so all of them pass now.
 import pytest
 
 from src.assistant.parse import parse
-from src.assistant.rules import RULES, rule_name
-from src.assistant.rules_slots import read_slots
+from src.assistant.reading.rules import RULES, rule_name
+from src.assistant.reading.slots import read_slots
 from tests.assistant.questions import AS_OF, KNOWN, ROWS, line, rows, same
 
 HELD_OUT = {"heldout_1": (63, 75), "heldout_2": (45, 51), "heldout_3": (32, 37), "heldout_4": (15, 20)}

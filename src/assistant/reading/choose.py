@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Protocol
 
-from src.assistant.numerals import plain
 from src.assistant.query import Known, Query
-from src.assistant.rules_fill import build
-from src.assistant.rules_slots import Slots, read_slots
+from src.assistant.reading.fill import build
+from src.assistant.reading.numerals import plain
+from src.assistant.reading.slots import Slots, read_slots
 
 # Natural logarithm of how much likelier the best title must be than the second.
 MARGIN = 0.7

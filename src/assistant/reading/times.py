@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
 
-from src.assistant.numerals import number_of
-from src.assistant.times_moments import Grain, Moment, read_moments
+from src.assistant.reading.moments import Grain, Moment, read_moments
+from src.assistant.reading.numerals import number_of
 
 # Stands for read text, so that positions stay and no later pattern reads it again.
 MASK = "\u25a1"

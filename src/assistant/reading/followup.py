@@ -13,11 +13,11 @@ from datetime import date
 from typing import Any
 
 from src.assistant.query import Query, ZoneRef
-from src.assistant.rules import decide
-from src.assistant.rules_fill import ADMINISTRATIVE, NEEDS_CLASS, NEEDS_PERIOD, PATCHES, STATES, clarify, ranked, span
-from src.assistant.rules_roles import Roles
-from src.assistant.rules_slots import Slots
-from src.assistant.times import Period
+from src.assistant.reading.fill import ADMINISTRATIVE, NEEDS_CLASS, NEEDS_PERIOD, PATCHES, STATES, clarify, ranked, span
+from src.assistant.reading.roles import Roles
+from src.assistant.reading.rules import decide
+from src.assistant.reading.slots import Slots
+from src.assistant.reading.times import Period
 
 # Words that say what to measure; "how much" alone says nothing new.
 _METRIC_CUES = (

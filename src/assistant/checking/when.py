@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import date
 
-from src.assistant.check_calendar import covers
-from src.assistant.check_dates import Span
-from src.assistant.check_facts import Fact, Facts
-from src.assistant.check_segments import Claim
-from src.assistant.check_tokens import Token
+from src.assistant.checking.calendar import covers
+from src.assistant.checking.dates import Span
+from src.assistant.checking.facts import Fact, Facts
+from src.assistant.checking.segments import Claim
+from src.assistant.checking.tokens import Token
 
 
 def date_fits(claim: Claim, fact: Fact, facts: Facts) -> bool:

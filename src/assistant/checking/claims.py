@@ -8,8 +8,8 @@ a cell of a table takes the words of its column and row.
 
 from collections.abc import Sequence
 
-from src.assistant.check_numbers import Number
-from src.assistant.check_segments import (
+from src.assistant.checking.numbers import Number
+from src.assistant.checking.segments import (
     ATTRIBUTES,
     LISTING,
     Claim,
@@ -21,8 +21,8 @@ from src.assistant.check_segments import (
     grouped,
     with_unit,
 )
-from src.assistant.check_tables import table, table_blocks
-from src.assistant.check_tokens import Token
+from src.assistant.checking.tables import table, table_blocks
+from src.assistant.checking.tokens import Token
 
 
 def claims(text: str, tokens: Sequence[Token]) -> list[Claim]:

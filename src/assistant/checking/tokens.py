@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from src.assistant.check_dates import DATES, date_of
-from src.assistant.check_numbers import BODY, DIGITS, EN_FRACTION, HAN_PLAIN, SIGN, Number, fraction, number_at
-from src.assistant.check_text import HAN
-from src.assistant.check_words import ASCII_WORD, WORDS
+from src.assistant.checking.dates import DATES, date_of
+from src.assistant.checking.numbers import BODY, DIGITS, EN_FRACTION, HAN_PLAIN, SIGN, Number, fraction, number_at
+from src.assistant.checking.text import HAN
+from src.assistant.checking.words import ASCII_WORD, WORDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.assistant.query import Query, ZoneRef
-from src.assistant.rules_compare import (
+from src.assistant.reading.comparisons import (
     both,
     compare_classes,
     compare_periods,
@@ -19,7 +19,7 @@ from src.assistant.rules_compare import (
     rank_places,
     some_class,
 )
-from src.assistant.rules_fill import (
+from src.assistant.reading.fill import (
     ADMINISTRATIVE,
     build,
     clarify,
@@ -29,7 +29,7 @@ from src.assistant.rules_fill import (
     ranked,
     sides,
 )
-from src.assistant.rules_slots import Slots
+from src.assistant.reading.slots import Slots
 from src.geo.patches.fields import CHECK_STATES
 
 _WHY = re.compile(

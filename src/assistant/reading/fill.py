@@ -4,8 +4,8 @@ from datetime import date
 from typing import Any
 
 from src.assistant.query import Query, ZoneRef
-from src.assistant.rules_slots import DEFAULT_RADIUS_M, Slots
-from src.assistant.times import Period, years_back
+from src.assistant.reading.slots import DEFAULT_RADIUS_M, Slots
+from src.assistant.reading.times import Period, years_back
 
 ADMINISTRATIVE = frozenset({"county", "town", "village"})
 # A bare area of change means nothing without its period.

@@ -5,7 +5,7 @@ from datetime import date
 from functools import cached_property
 from itertools import combinations
 
-from src.assistant.check_dates import Span
+from src.assistant.checking.dates import Span
 from src.assistant.record import Evidence
 
 Pair = tuple[date, date]

@@ -2,9 +2,9 @@
 
 import re
 
-from src.assistant.check_numbers import Number
-from src.assistant.check_segments import ATTRIBUTES, Claim, Scope, class_roles, grouped, with_unit
-from src.assistant.check_tokens import Token
+from src.assistant.checking.numbers import Number
+from src.assistant.checking.segments import ATTRIBUTES, Claim, Scope, class_roles, grouped, with_unit
+from src.assistant.checking.tokens import Token
 
 _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.MULTILINE)
 _HEADER_UNIT = re.compile(r"(?:\(|/|,\s?|^|\s)(万?亩|公顷|平方公里|平方米|%|ha|mu|km2|m2)(?:\)|$|\s|,|;)")

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from src.assistant.check_facts import Fact, Facts
-from src.assistant.check_segments import Claim
-from src.assistant.check_tokens import Token
-from src.assistant.check_values import plausible, value_part
-from src.assistant.check_when import date_fits
-from src.assistant.check_words import NEEDS_WORD, QUANTITY_WORDS
+from src.assistant.checking.facts import Fact, Facts
+from src.assistant.checking.segments import Claim
+from src.assistant.checking.tokens import Token
+from src.assistant.checking.values import plausible, value_part
+from src.assistant.checking.when import date_fits
+from src.assistant.checking.words import NEEDS_WORD, QUANTITY_WORDS
 
 # Facts that are about the images, the method or the question, not about a class or a place.
 _ABOUT_ALL = frozenset(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from src.assistant.choose import EXAMPLES, MARGIN, METRIC_TITLES, choose, nearest_forms
 from src.assistant.parse import parse
 from src.assistant.query import METRICS, Known
+from src.assistant.reading.choose import EXAMPLES, MARGIN, METRIC_TITLES, choose, nearest_forms
 from tests.assistant.questions import AS_OF, KNOWN
 
 

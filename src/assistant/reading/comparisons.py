@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from src.assistant.query import Query, ZoneRef
-from src.assistant.rules_fill import (
+from src.assistant.reading.fill import (
     ADMINISTRATIVE,
     a_year_before,
     build,
@@ -14,7 +14,7 @@ from src.assistant.rules_fill import (
     ranked,
     sides,
 )
-from src.assistant.rules_slots import Slots
+from src.assistant.reading.slots import Slots
 
 # "Which towns", "a ranking", without a number.
 _SEVERAL = 10

@@ -2,9 +2,9 @@
 
 import math
 
-from src.assistant.check_facts import Fact, Facts
-from src.assistant.check_numbers import Number
-from src.assistant.check_segments import Claim
+from src.assistant.checking.facts import Fact, Facts
+from src.assistant.checking.numbers import Number
+from src.assistant.checking.segments import Claim
 
 _TINY = 1e-9
 # Step of shares such as half and a third, and how much more "more than half" may be.

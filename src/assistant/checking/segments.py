@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from src.assistant.check_numbers import Number
-from src.assistant.check_tokens import Token
+from src.assistant.checking.numbers import Number
+from src.assistant.checking.tokens import Token
 
 # Kinds of words that say what a number is.
 ATTRIBUTES = (

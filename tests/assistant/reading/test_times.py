@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.assistant.numerals import number_of, plain
-from src.assistant.times import read_times
+from src.assistant.reading.numerals import number_of, plain
+from src.assistant.reading.times import read_times
 
 TODAY = date(2024, 12, 31)
 # (words, start or None, end)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from src.assistant.lexicon import Mention
+from src.assistant.reading.lexicon import Mention
 
 # Classes stand as one private character each, so that patterns read "C became C".
 _FIRST_CHAR = 0xE000

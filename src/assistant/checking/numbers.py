@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from src.answers.numbers import number_value
 from src.answers.units import UNITS, unit_of
-from src.assistant.check_text import HAN, HAN_DIGIT
+from src.assistant.checking.text import HAN, HAN_DIGIT
 
 
 class Number(NamedTuple):

@@ -6,7 +6,9 @@ from datetime import date
 from functools import cached_property
 
 from src.answers.units import convert
-from src.assistant.lexicon import (
+from src.assistant.query import Known, Lang, Rank, Unit, ZoneRef
+from src.assistant.reading.cues import cues_of, without_orders
+from src.assistant.reading.lexicon import (
     CAUSE_WORDS,
     DIGGING,
     FORMAT_WORDS,
@@ -23,11 +25,9 @@ from src.assistant.lexicon import (
     mended,
     town_mentions,
 )
-from src.assistant.numerals import number_of, plain
-from src.assistant.query import Known, Lang, Rank, Unit, ZoneRef
-from src.assistant.rules_cues import cues_of, without_orders
-from src.assistant.rules_roles import Roles, read_roles
-from src.assistant.times import Times, masked, read_times
+from src.assistant.reading.numerals import number_of, plain
+from src.assistant.reading.roles import Roles, read_roles
+from src.assistant.reading.times import Times, masked, read_times
 
 DEFAULT_RADIUS_M = 300.0
 # Grades A and B of a patch (src.geo.patches.record).

@@ -8,9 +8,9 @@ from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any
 
-from src.assistant.check_calendar import Calendar
-from src.assistant.check_text import clean
-from src.assistant.check_words import WORDS
+from src.assistant.checking.calendar import Calendar
+from src.assistant.checking.text import clean
+from src.assistant.checking.words import WORDS
 from src.assistant.query import Query
 from src.assistant.record import Evidence, Figure, PatchRow
 from src.constants import AREA_UNITS_M2

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from src.assistant.check_facts import Facts
-from src.assistant.check_tokens import Token
+from src.assistant.checking.facts import Facts
+from src.assistant.checking.tokens import Token
 
 StatementKind = Literal["number", "sign", "class", "place", "date", "interval", "patch", "verdict", "sensor"]
 # Position, kind of problem, words of the text, what the evidence holds.

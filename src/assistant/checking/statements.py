@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from src.assistant.check_calendar import covers
-from src.assistant.check_facts import Facts
-from src.assistant.check_order import orders
-from src.assistant.check_segments import class_roles
-from src.assistant.check_tokens import Token
-from src.assistant.check_verdicts import (
+from src.assistant.checking.calendar import covers
+from src.assistant.checking.facts import Facts
+from src.assistant.checking.order import orders
+from src.assistant.checking.segments import class_roles
+from src.assistant.checking.tokens import Token
+from src.assistant.checking.verdicts import (
     MULTIPLE,
     Statement,
     StatementKind,

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from src.assistant.check_facts import Fact, Facts
-from src.assistant.check_segments import Claim
-from src.assistant.check_tokens import Token
-from src.assistant.check_verdicts import Statement, sentence_of, written
-from src.assistant.check_words import QUANTITY_WORDS
+from src.assistant.checking.facts import Fact, Facts
+from src.assistant.checking.segments import Claim
+from src.assistant.checking.tokens import Token
+from src.assistant.checking.verdicts import Statement, sentence_of, written
+from src.assistant.checking.words import QUANTITY_WORDS
 
 _MOST = re.compile(
     r"最(?P<more>多|大|高|快|严重|明显|突出)(?!值|可)|最(?P<less>少|小|低|慢)(?!制图|上图|可|变化|图斑|值)"

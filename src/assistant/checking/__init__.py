@@ -1,0 +1,1 @@
+"""Proving every statement of a text in its evidence."""

@@ -1,0 +1,1 @@
+"""From words to a query: words, times, slots, rules, follow-ups."""

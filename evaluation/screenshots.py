@@ -101,7 +101,7 @@ def take(browser: Any, url: str, out: Path) -> None:
     page.wait_for_selector("h1 >> text=County")
     _rest(page)
     page.screenshot(path=out / "page_en.png")
-    phone = browser.new_page(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True, device_scale_factor=2)
+    phone = browser.new_page(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True)
     phone.goto(url)
     phone.wait_for_selector("#quick-0")
     ask(phone, "2024年有哪些变化图斑？")

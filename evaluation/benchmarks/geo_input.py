@@ -82,25 +82,27 @@ def tiles_of(size: int, side: int, counties: int) -> list[Tile]:
     return tiles
 
 
-def build_workspace(plan: InputPlan, work: Path, size: int) -> Workspace:
-    """Make the workspace ``work/<size>/workspace``: two scenes, labels of both dates, zones.
+def build_workspace(plan: InputPlan, work: Path, size: int, dates: tuple[str, ...] = DATES) -> Workspace:
+    """Make the workspace ``work/<size>/workspace``: scenes, labels of each date, zones.
 
     Args:
         plan: what to make.
         work: keeps the counties for other sizes.
         size: pixels on a side.
+        dates: of the scenes, ISO.
     """
     side = min(plan.county_px, size)
     tiles = tiles_of(size, side, plan.counties)
-    counties = [county_workspace(plan.seed + i, side, work) for i in range(max(tile.county for tile in tiles) + 1)]
-    origin = counties[0].scene(DATES[0]).grid
+    needed = range(max(tile.county for tile in tiles) + 1)
+    counties = [county_workspace(plan.seed + i, side, work, dates) for i in needed]
+    origin = counties[0].scene(dates[0]).grid
     # In the middle of the UTM zone: a full tile does not fit beside every county.
     left = 500_000 - PIXEL_M * (size // 2)
     grid = Grid(origin.crs, Affine(PIXEL_M, 0, left, 0, -PIXEL_M, origin.transform.f), (size, size))
     root = work / f"{size}/workspace"
     shutil.rmtree(root, ignore_errors=True)
     workspace = init_workspace(root, name="模拟景", code="510723", as_of="2025-01-01")
-    for day in DATES:
+    for day in dates:
         _write_scene(root, grid, day, tiles, counties)
         _write_labels(root, grid, day, tiles, counties, plan)
     for name in ZONES:
@@ -110,12 +112,12 @@ def build_workspace(plan: InputPlan, work: Path, size: int) -> Workspace:
     return workspace
 
 
-def county_workspace(seed: int, side: int, work: Path) -> Workspace:
+def county_workspace(seed: int, side: int, work: Path, dates: tuple[str, ...] = DATES) -> Workspace:
     """A simulated county, ingested; the one that is there is taken again."""
-    folder = work / f"counties/{seed}_{side}"
+    folder = work / "counties" / "_".join([f"{seed}_{side}", *(dates if dates != DATES else ())])
     if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        given = {"sensor": SENSOR, "dates": list(DATES), "crs": CRS, "cloud_share": CLOUD_SHARE}
+        given = {"sensor": SENSOR, "dates": list(dates), "crs": CRS, "cloud_share": CLOUD_SHARE}
         simulate_county(folder / "county", seed=seed, size=side, **given)  # type: ignore[arg-type]
         add(init_workspace(folder / "workspace"), folder / "county", Options(), ThreadRunner(1))
         (folder / "done").touch()
@@ -169,7 +171,7 @@ def _placed_zones(
         if path is None:
             continue
         zones = read_vector(path)
-        move = grid.transform @ tile.place(side) @ ~county.scene(DATES[0]).grid.transform
+        move = grid.transform @ tile.place(side) @ ~county.scenes()[0].grid.transform
         moved = zones.to_crs(CRS).affine_transform([move.a, move.b, move.d, move.e, move.c, move.f])
         zones = zones.set_geometry(moved.set_crs(CRS, allow_override=True)).clip(grid.bounds(), keep_geom_type=True)
         yield zones.assign(name=zones["name"] + tile.group).to_crs(4490)

@@ -152,12 +152,10 @@ def _refused(reject: dict[str, Any], data_format: str) -> Dialogue:
         return unknown
     try:
         raw = index_records(Path(reject["source"])).read(reject["index"])
-        row = CONVERTERS[data_format].convert(raw, str(reject["index"]))
-        pairs = zip(row.turns[::2], row.turns[1::2], strict=True)
-        questions = tuple(Question(asked.content, asked.text(), answered.text()) for asked, answered in pairs)
+        row = _dialogue(CONVERTERS[data_format].convert(raw, unknown.id), Path("."))
     except (ValueError, TypeError, KeyError, AttributeError):
         return unknown
-    return replace(unknown, id=row.id, questions=questions or unknown.questions, image_ids=row.images)
+    return replace(row, questions=row.questions or unknown.questions, paths=(), problem=reject["reason"])
 
 
 def _file_names(dialogues: Sequence[Dialogue]) -> list[str]:

@@ -193,7 +193,7 @@ class Judge:
 
     def __init__(self, backend: Backend, options: JudgeOptions | None = None) -> None:
         self.backend, self.options = backend, options or JudgeOptions()
-        self.by_probability = True
+        self.by_probability, self._proven = True, False
         # JSON replies asked for and used; the rate tells how well a server's model keeps the form.
         self.replies_asked = self.replies_used = 0
 
@@ -222,7 +222,7 @@ class Judge:
         texts = (case.question, case.reference, case.answer, other)
         if self.by_probability:
             try:
-                first, second = self.backend.score(pair_messages(*texts, case.pictures), ["A", "B"])
+                first, second = self._score(pair_messages(*texts, case.pictures), ("A", "B"))
                 return 1 / (1 + math.exp(min(second - first, 700.0)))
             except NotScorable as error:
                 self._fall_back(error)
@@ -241,6 +241,18 @@ class Judge:
         """Drop what is kept of earlier questions, so that a result does not depend on what was asked before."""
         self.backend.forget(SCORING_SESSION)
 
+    def _score(self, messages: Sequence[Message], words: Sequence[str]) -> list[float]:
+        try:
+            log_probs = self.backend.score(messages, words)
+        except BackendError as error:
+            # Some servers answer a request for probabilities with an error of their own or with a page.
+            asked_in_vain = error.code in ("refused", "garbage", "failed") and not self._proven
+            if asked_in_vain and self.backend.status()["backend"] == "openai":
+                raise NotScorable(f"{error}") from error
+            raise
+        self._proven = True
+        return log_probs
+
     def _fall_back(self, error: NotScorable) -> None:
         self.by_probability = False
         logger.warning("%s: scores are asked for as JSON, and some may be unreadable", error)
@@ -253,7 +265,7 @@ class Judge:
             scores, masses = {}, []
             for criterion in CRITERIA:
                 messages = score_messages(case, criterion, explanation, self.options.official)
-                score, mass = expected_score(self.backend.score(messages, SCORE_WORDS))
+                score, mass = expected_score(self._score(messages, SCORE_WORDS))
                 scores[criterion] = round(score, _DECIMALS)
                 masses.append(mass)
         except (BackendError, ValueError) as error:
@@ -262,7 +274,7 @@ class Judge:
             # InputError is a ValueError: pictures and texts that are too long for the judge.
             return Mark(reason=str(error), explanation=explanation)
         overall = scores.pop("overall")
-        return Mark(scores, overall, True, "", explanation, round(sum(masses) / len(masses), _DECIMALS))
+        return Mark(scores, overall, True, "", explanation, round(sum(masses) / len(masses), 6))
 
     def _explain(self, case: Case) -> str:
         options = GenerateOptions(

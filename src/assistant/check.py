@@ -25,6 +25,7 @@ from src.assistant.checking.dates import Span
 from src.assistant.checking.facts import Fact, Facts
 from src.assistant.checking.match import candidates
 from src.assistant.checking.order import is_extreme
+from src.assistant.checking.phrases import rephrase
 from src.assistant.checking.segments import Claim
 from src.assistant.checking.statements import statements
 from src.assistant.checking.text import clean
@@ -64,7 +65,7 @@ def check(text: str, evidence: Evidence) -> tuple[Problem, ...]:
         text: Chinese or English, plain or Markdown.
         evidence: all that it may say.
     """
-    plain = clean(text)
+    plain = rephrase(clean(text))
     facts = Facts(evidence)
     found = tokens(plain, facts.names())
     found = _settled(plain, found)
@@ -102,6 +103,10 @@ def _settled(text: str, found: list[Token]) -> list[Token]:
                 continue
             if token.kind == "conv":
                 kept.append(Token("qty", "conv", token.start, token.end))
+        if written == "went from" and token.kind == "qty" and following is not None:
+            after = next((one for one in found[index + 1 :] if one.start >= token.end and one.kind != "from"), None)
+            if after is not None and after.kind == "class" and after.start - token.end <= 1:
+                continue
         if written in ("多", "少", "more", "less", "fewer", "增", "减") and token.kind == "qty":
             after_number = kept and kept[-1].kind == "number" and token.start - kept[-1].end <= 1
             beside = (

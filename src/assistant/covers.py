@@ -1,7 +1,7 @@
-"""Land cover of one scene, classified once and kept, whichever questions and pairs need it."""
+"""Land cover of one scene, learned and classified once and kept, whichever questions and pairs need it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ from src.geo.blocks import Block, blocks_of
 from src.geo.caveats import CannotTell
 from src.geo.change.detect import MIN_FIT_PIXELS, fit_pixels, lattice_step, write_change
 from src.geo.change.pairs import SEASON_DAYS, Pair, common_roles, sensor_caveats
+from src.geo.cover.classify import Kept, write_cover
 from src.geo.cover.folds import blocked_scores, fit_scored_cover
-from src.geo.cover.landcover import LEGEND_VERSION, fit_cover, write_cover
+from src.geo.cover.landcover import LEGEND_VERSION, fit_cover, load_cover, save_cover
 from src.geo.cover.samples import LabelSource, draw_samples
 from src.geo.cover.validation import BlockedScores
 from src.geo.flows import StateAreas, state_areas
@@ -41,7 +42,8 @@ class SceneCover:
 
     Args:
         scene: that was classified.
-        folder: holds the rasters and cover.json.
+        folder: holds cover.json and model.npz.
+        maps: folder of the rasters.
         route: "labels", "reference" or "rules".
         label_source: file name of the labels, "" for rules.
         label_date: what they describe, "" where nobody said.
@@ -53,6 +55,7 @@ class SceneCover:
 
     scene: Scene
     folder: Path
+    maps: Path
     route: str
     label_source: str
     label_date: str
@@ -64,12 +67,12 @@ class SceneCover:
     @property
     def map(self) -> Path:
         """Class ids, uint8."""
-        return self.folder / f"landcover_{self.scene.record.date}.tif"
+        return self.maps / f"landcover_{self.scene.record.date}.tif"
 
     @property
     def probability(self) -> Path:
         """Percent of each class, seven uint8 bands."""
-        return self.folder / f"landcover_{self.scene.record.date}_probability.tif"
+        return self.maps / f"landcover_{self.scene.record.date}_probability.tif"
 
     @property
     def scores(self) -> BlockedScores | None:
@@ -82,7 +85,7 @@ class SceneCover:
         Raises:
             GridError: the place lies outside the scene.
         """
-        path = self.folder / f"state_{place.key[:16]}.json"
+        path = self.maps / f"state_{place.key[:16]}.json"
         known = read_json(path)
         if known is None:
             found = state_areas(self.map, self.probability, county.runner, place.outline)
@@ -91,8 +94,34 @@ class SceneCover:
         return StateAreas(np.array(known["count"]), np.array(known["expected"]))
 
 
-def cover_of(county: County, scene: Scene, progress: Progress) -> SceneCover:
+def cover_of(county: County, scene: Scene, progress: Progress, kept: Kept | None = None) -> SceneCover:
     """Classify a scene, or take what was classified before.
+
+    Args:
+        county: whose scene it is.
+        scene: as ingested, or as aligned to another.
+        progress: is told the steps.
+        kept: land cover of an earlier date that unchanged ground keeps; default none, all of the scene is classified.
+
+    Raises:
+        CannotTell: uncalibrated numbers without labels, or too few classes among the labels.
+    """
+    cover = learn(county, scene, progress)
+    if kept is not None:
+        since = short([kept.classes.parent.name, kept.change.parent.name])
+        cover = replace(cover, maps=cover.folder.with_name(f"{cover.folder.name}_since_{since}"))
+    # Written last: where it is, the rasters are complete.
+    note = cover.maps / "maps.json"
+    if not note.is_file():
+        with locked(cover.maps):
+            if not note.is_file():
+                write_cover(scene, load_cover(cover.folder / "model.npz"), county.runner, cover.maps, kept)
+                write_json(note, {} if kept is None else {"kept": kept.classes.parent.name})
+    return cover
+
+
+def learn(county: County, scene: Scene, progress: Progress) -> SceneCover:
+    """How to classify a scene, without the rasters, or what was learned before.
 
     Labels of about the same day describe the scene's ground. Of other labels, pixels that changed between the scene
     nearest to the labels and this one are left out, so that the map of a scene is the same whatever it is compared to.
@@ -113,7 +142,7 @@ def cover_of(county: County, scene: Scene, progress: Progress) -> SceneCover:
     if not (folder / "cover.json").is_file():
         with locked(folder):
             if not (folder / "cover.json").is_file():
-                _classify(county, scene, record, reference, folder, progress)
+                _learn(county, scene, record, reference, folder, progress)
     known = read_json(folder / "cover.json")
     assert known is not None
     return _cover(scene, folder, known)
@@ -135,7 +164,7 @@ def _label_scene(county: County, record: LabelRecord, scene: Scene) -> Scene | N
     return min(alike, key=lambda one: (_days(one.record.date, wanted), -one.record.clear_share), default=None)
 
 
-def _classify(
+def _learn(
     county: County, scene: Scene, record: LabelRecord | None, reference: Scene | None, folder: Path, progress: Progress
 ) -> None:
     runner = county.runner
@@ -153,7 +182,7 @@ def _classify(
         content |= {"label_source": record.path.name, "label_date": record.date or "", "samples": len(samples)}
         content["classes"] = list(model.classes)
         content["folds"] = None if scored.fold_confusion is None else scored.fold_confusion.tolist()
-    write_cover(scene, model, runner, folder)
+    save_cover(folder / "model.npz", model)
     content |= {"route": model.route, "caveats": list(model.caveats)}
     write_json(folder / "cover.json", content)
 
@@ -191,6 +220,7 @@ def _lattice(pair: Pair, step: int, block: Block) -> tuple[NDArray[np.float32], 
 def _cover(scene: Scene, folder: Path, known: dict[str, Any]) -> SceneCover:
     return SceneCover(
         scene,
+        folder,
         folder,
         known["route"],
         known["label_source"],

@@ -19,10 +19,11 @@ import geopandas as gpd
 
 from src.assistant.changes import Changes, changes_of, locked, read_json, scene_key, short, write_json
 from src.assistant.county import County, Place, Progress, no_progress
-from src.assistant.covers import SceneCover, cover_of
+from src.assistant.covers import SceneCover, cover_of, learn
 from src.errors import MissingPathError
 from src.geo.area_bounds import CoverMaps
 from src.geo.caveats import CannotTell
+from src.geo.cover.classify import Kept
 from src.geo.flows import Flows, flow_areas
 from src.geo.patches.export import LAYER, write_patches
 from src.geo.patches.fields import FIELDS
@@ -88,11 +89,17 @@ class Survey:
 
     @cached_property
     def covers(self) -> tuple[SceneCover, SceneCover]:
-        """Land cover of both dates, on one grid; raises CannotTell where it cannot be told."""
+        """Land cover of both dates, on one grid; unchanged ground has that of the earlier one on both.
+
+        Raises:
+            CannotTell: it cannot be told, or see ``changes``.
+        """
         pair = self.changes.pair
         with ThreadPoolExecutor(2) as pool:
-            first, second = pool.map(partial(_cover, self.county, self.progress), (pair.before, pair.after))
-        return first, second
+            list(pool.map(partial(_learn, self.county, self.progress), (pair.before, pair.after)))
+        first = cover_of(self.county, pair.before, self.progress)
+        kept = Kept(first.map, first.probability, self.changes.change)
+        return first, cover_of(self.county, pair.after, self.progress, kept)
 
     @property
     def maps(self) -> CoverMaps:
@@ -204,8 +211,8 @@ def open_survey(county: County, name: str, progress: Progress = no_progress) -> 
     return Survey(county, open_scene(scenes / known["before"]), open_scene(scenes / known["after"]), progress)
 
 
-def _cover(county: County, progress: Progress, scene: Scene) -> SceneCover:
-    return cover_of(county, scene, progress)
+def _learn(county: County, progress: Progress, scene: Scene) -> SceneCover:
+    return learn(county, scene, progress)
 
 
 def _typed(records: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -16,6 +16,8 @@ from typing import Any, Protocol, TypeVar
 from src.errors import InputError
 
 BLOCK_PX = 1024
+# Of blocks that are read with a margin: the tiles around must be decoded too, 1.25 as many here, 3 at BLOCK_PX.
+WIDE_PX = 2048
 # Blocks in work or waiting per worker: enough that no worker idles, few enough that results do not pile up.
 _AHEAD = 2
 
@@ -67,6 +69,12 @@ def blocks_of(shape_hw: tuple[int, int], side: int = BLOCK_PX) -> list[Block]:
         for row in range(0, height, side)
         for col in range(0, width, side)
     ]
+
+
+def strips_of(block: Block, height: int) -> list[Block]:
+    """A block cut into strips of whole rows, the last one lower: work on one stays in the processor's cache."""
+    ends = range(0, block.height, height)
+    return [Block(block.row + row, block.col, min(height, block.height - row), block.width) for row in ends]
 
 
 class Runner(Protocol):

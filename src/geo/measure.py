@@ -23,7 +23,8 @@ from src.geo.caveats import CannotTell
 from src.geo.change.confirm import patch_confirmations
 from src.geo.change.detect import ChangeModel, fit_change, write_change
 from src.geo.change.pairs import Pair, make_pair
-from src.geo.cover.landcover import LEGEND_VERSION, CoverModel, fit_cover, validate_cover, write_cover
+from src.geo.cover.classify import write_cover
+from src.geo.cover.landcover import LEGEND_VERSION, CoverModel, fit_cover, validate_cover
 from src.geo.cover.samples import LabelSource, TrainingSamples, draw_samples
 from src.geo.cover.validation import BlockedScores
 from src.geo.evidence import METHOD_VERSION, digest, file_digest

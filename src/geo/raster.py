@@ -365,7 +365,9 @@ def _some_band_measured(data: np.ndarray, nodata: list[float | None]) -> NDArray
     """(H, W): at least one band holds a finite number that is not its declared nodata."""
     valid = np.zeros(data.shape[1:], dtype=np.bool_)
     for band, missing in zip(data, nodata, strict=True):
-        measured = np.isfinite(band)
+        if valid.all():
+            break
+        measured = np.isfinite(band) if band.dtype.kind in "fc" else np.ones(band.shape, dtype=np.bool_)
         if missing is not None and _fits(missing, band.dtype):
             with np.errstate(over="ignore"):
                 measured &= band != band.dtype.type(missing)

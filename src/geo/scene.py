@@ -117,11 +117,12 @@ class Scene:
             bands=[self.roles.index(role) for role in wanted],
         )
         values = raster.data.astype(np.float32)
-        missing_value = raster.nodata
-        gone = ~raster.valid if missing_value is None else (raster.data == missing_value) | ~raster.valid
-        values[np.broadcast_to(gone, values.shape)] = np.nan
         if self.record.quantity != "dn":
             values /= np.float32(REFLECTANCE_SCALE)
+        if raster.nodata is not None:
+            np.copyto(values, np.float32(np.nan), where=raster.data == raster.nodata)
+        if not raster.valid.all():
+            np.copyto(values, np.float32(np.nan), where=~raster.valid)
         return values
 
     def mask(self, block: Block | None = None) -> NDArray[np.uint8]:

@@ -319,7 +319,12 @@ def _wire_data(desk: Desk, parts: Parts, page: gr.Blocks) -> None:
     form = [parts.form, parts.form_title, *parts.form_choices, *parts.form_texts, parts.pending]
     after = [parts.data_log, parts.files, parts.which, *form, *status]
     parts.add.click(
-        data.add, [parts.files, parts.base, parts.lang], after, show_progress="minimal", api_visibility="private"
+        data.add,
+        [parts.files, parts.base, parts.lang],
+        after,
+        show_progress="minimal",
+        show_progress_on=parts.data_log,
+        api_visibility="private",
     )
     filled = [*parts.form_choices, *parts.form_texts]
     parts.form_go.click(
@@ -327,6 +332,7 @@ def _wire_data(desk: Desk, parts: Parts, page: gr.Blocks) -> None:
         [parts.pending, parts.base, parts.lang, *filled],
         after,
         show_progress="minimal",
+        show_progress_on=parts.data_log,
         api_visibility="private",
     )
     parts.form_skip.click(data.skip, [parts.pending, parts.lang], after, **quiet)

@@ -49,14 +49,13 @@ def fill(visitor, answers):
             box = page.locator("#form").get_by_label(label, exact=True)
             if box.count() and box.first.is_visible():
                 box.first.fill(value)
-                if box.first.get_attribute("role") == "listbox":
+                if box.first.get_attribute("role") == "combobox":
                     page.get_by_role("option", name=value).first.click()
         page.get_by_role("button", name="继续").click()
         changed = "text => { const f = document.querySelector('#form'); return !f || f.innerText !== text }"
         page.wait_for_function(changed, arg=before, timeout=ANSWER_MS)
 
 
-@pytest.mark.slow
 def test_own_scenes_and_a_zone_are_measured(visitor, files):
     scenes, reserve = files
     page = visitor.page
@@ -65,8 +64,9 @@ def test_own_scenes_and_a_zone_are_measured(visitor, files):
         visitor.upload("#files", scene)
         page.wait_for_selector(f"#files >> text={scene.stem}", timeout=ANSWER_MS)
         page.click("#add")
-        page.wait_for_selector("#form, #data-log li", timeout=ANSWER_MS)
-        fill(visitor, {"拍摄日期": day, "传感器": "哨兵二号 L2A", "处理基线": "2022年1月25日以后"})
+        page.locator("#form:visible, #data-log li").first.wait_for(timeout=ANSWER_MS)
+        answers = {"拍摄日期": day, "传感器": "哨兵二号 L2A", "处理级别": "L2A", "处理基线": "2022年1月25日以后"}
+        fill(visitor, answers | {"像元值含义": "反射率 × 10000"})
         page.wait_for_selector(f"#data-log >> text={day}", timeout=ANSWER_MS)
     visitor.upload("#files", reserve)
     page.wait_for_selector("#files >> text=reserve", timeout=ANSWER_MS)

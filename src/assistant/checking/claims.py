@@ -59,10 +59,13 @@ class _State:
         self.sentence, self.depth = 0, 0
         self.last: Claim | None = None
         self.saved: list[tuple[Scope, list[Token], Claim | None, int]] = []
-        self.said: Scope = {}
+        # Classes of a line that ends in a colon, which hold for the lines below it.
+        self.heading: list[Token] | None = None
+        self.colon = False
 
     def end_sentence(self) -> None:
         said = grouped(self.pending)
+        self.heading = said.get("class") if self.colon else self.heading
         for scope in (self.near, said):
             for kind in scope:
                 self.far.pop({"place": "county", "county": "place"}.get(kind, ""), None)
@@ -81,6 +84,7 @@ class _State:
         while segment.depth < self.depth and self.saved:
             self._close()
         self.depth = segment.depth
+        self.colon = segment.delimiter == ":" and segment.number is None and not segment.all
         if segment.number is None:
             self._add(segment)
         else:
@@ -99,6 +103,7 @@ class _State:
             self.near, self.pending, self.last = near, pending, last
         elif last is not None and not pending:
             _label(last, self.pending)
+            _label_twin(last, self.pending)
             self.near = {**near, **{kind: words for kind, words in grouped(self.pending).items() if kind != "class"}}
             self.pending = []
 
@@ -110,6 +115,13 @@ class _State:
             for inner in self.found:
                 if inner.head is self.last:
                     inner.near |= {kind: words for kind, words in self.last.own.items() if kind not in inner.own}
+                    inner.roles |= self.last.roles
+                    if "class" not in inner.own:
+                        inner.recent = self.last.own.get("class", [])
+        elif segment.delimiter == ":" and self.last is not None and not self.pending and not self.last.own:
+            # "46亩:这是耕地流入的面积"
+            _label(self.last, segment.all)
+            return
         if segment.delimiter in LISTING or not self.pending:
             self.pending += segment.all
             return
@@ -159,6 +171,7 @@ class _State:
             head=head,
             previous=self.last,
             sentence=self.sentence,
+            headed=self.heading is not None and self.far.get("class") is self.heading,
         )
         self._inherit_roles(claim)
         self._turn(claim, segment)
@@ -223,6 +236,19 @@ def _label(claim: Claim, words: list[Token]) -> None:
             claim.own[kind] = [*claim.own.get(kind, []), *tokens]
             claim.near.pop(kind, None)
             claim.far.pop(kind, None)
+    roles = class_roles(words)
+    claim.roles |= roles
+    if {"from", "to"} <= set(roles.values()):
+        claim.own.setdefault("qty", []).append(Token("qty", "conv", claim.token.start, claim.token.start))
+
+
+def _label_twin(claim: Claim, words: list[Token]) -> None:
+    """A date in brackets behind a figure is also that of the same figure in the unit before."""
+    twin, dates = claim.previous, [one for one in words if one.kind == "date"]
+    if not dates or twin is None or "date" in twin.own or "date" in twin.near:
+        return
+    if abs(twin.number.value - claim.number.value) <= (twin.number.step + claim.number.step) / 2:
+        twin.own["date"] = dates
 
 
 def _join_bounds(claim: Claim, last: Claim | None, segment: Segment) -> None:

@@ -30,6 +30,7 @@ _ABOUT_ALL = frozenset(
 )
 _SIGNED = frozenset({"net", "difference", "slope", "rate"})
 _OWN_NOUN = frozenset({"dates", "classes", "towns", "samples", "pixels"})
+_WHOLES = ("inflow", "outflow", "new")
 _KINDS = ("type", "grade", "accuracy", "sector", "index", "measure", "part")
 
 
@@ -220,7 +221,7 @@ def _class_fits(claim: Claim, fact: Fact, facts: Facts) -> bool:
         return bool(fact.classes & facts.asked_classes)
     if inherited and not set(inherited) & fact.classes:
         # What a new sentence leaves open may go on with the class that was asked about.
-        return bool(not claim.near.get("class") and fact.classes & facts.asked_classes)
+        return bool(not claim.near.get("class") and not claim.headed and fact.classes & facts.asked_classes)
     if fact.from_cls and fact.to_cls:
         return _transition_fits(claim, fact, facts, own)
     return True
@@ -232,6 +233,8 @@ def _transition_fits(claim: Claim, fact: Fact, facts: Facts, own: list[tuple[str
     said = {cls for cls, _ in own} | set(subject) | (set() if claim.topic else facts.asked_classes)
     if not {fact.from_cls, fact.to_cls} <= said:
         return False
+    if len(own) == 2 and not claim.roles:
+        return _whole_fits(claim, fact)
     if len(own) != 1 or own[0][1]:
         return True
     side = _side_of_subject(claim)
@@ -245,6 +248,19 @@ def _transition_fits(claim: Claim, fact: Fact, facts: Facts, own: list[tuple[str
     if flows == {1}:
         return fact.from_cls == own[0][0]
     return flows != {-1} or fact.to_cls == own[0][0]
+
+
+def _whole_fits(claim: Claim, fact: Fact) -> bool:
+    """Of two classes the one whose inflow or outflow is the whole: "草地占新增耕地的", "5% of new cropland"."""
+    classes, flows = claim.own["class"], [one for one in claim.own.get("qty", ()) if one.value in _WHOLES]
+    for cls in classes:
+        for flow in flows:
+            near = flow.start - cls.end in (0, 1, *_ENGLISH_GAPS)
+            behind = near and not any(0 <= one.start - flow.end <= 1 for one in classes)
+            front = flow.value == "new" and 0 <= cls.start - flow.end <= 1
+            if behind or front:
+                return cls.value == (fact.from_cls if flow.value == "outflow" else fact.to_cls)
+    return True
 
 
 def _side_of_subject(claim: Claim) -> int:

@@ -70,7 +70,12 @@ _WORD_NUMBER = (
 )
 HAN_PLAIN = rf"[{HAN}十百](?:[{HAN}]|点(?=[{HAN}])|{_SCALE})*"
 BODY = rf"(?:{DIGITS}(?:\s?{_SCALE}+(?:\d+{_SCALE}+)*|\s?{_EN_SCALE})?|{_HAN_NUMBER}|{_WORD_NUMBER})"
-SIGN = r"(?:(?<![a-z0-9_%°)\]\-])[-+]\s?|负|(?<![a-z])(?:minus|negative)\s)"
+# The dash in front of a date joins a period.
+SIGN = (
+    r"(?:(?<![a-z0-9_%°)\]\-])[-+]\s?(?!(?:19|20)\d\d\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d"
+    r"|\d{1,2}\s(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))|负|"
+    r"(?<![a-z])(?:minus|negative)\s)"
+)
 _MODE_BEFORE = (
     (
         "about",
@@ -268,7 +273,9 @@ class _Numbers:
 
 
 _NUMBER = re.compile(rf"(?P<sign>{SIGN})?(?P<body>{BODY})")
-_ARTICLE = re.compile(r"一(?![亩公平成半倍])(?!(?:个|处|块|宗|片)(?:疑似|变化|新增)*(?:图斑|地块|斑块|线索))")
+_ARTICLE = re.compile(
+    r"一(?![亩公平成半倍])(?!(?:个|处|块|宗|片)(?:疑似|变化|新增)*(?:图斑|地块|斑块|线索)(?!\s?\d{6}-))"
+)
 
 
 def _is_word(text: str, found: re.Match[str]) -> bool:

@@ -18,9 +18,9 @@ _THEN = re.compile(r"其次|其后|次之|再次|依次|next|then|followed|secon
 _FLOWS = {"inflow": "gain", "new": "gain", "rise": "gain", "outflow": "loss", "fall": "loss"}
 _MORE_THAN = re.compile(
     r"(?:比|较).{0,14}?(?P<a>[更]?(?:多|大|高|快|少|小|低|慢))|(?P<b>大于|多于|高于|超过|少于|小于|低于|不及)|"
-    r"(?P<c>more|less|fewer) than"
+    r"(?P<c>more|larger|greater|bigger|higher|less|fewer|smaller|lower) than|(?P<d>exceed)(?:s|ed|ing)?"
 )
-_LESS = ("少", "小", "低", "慢", "不及", "less", "fewer")
+_LESS = ("少", "小", "低", "慢", "不及", "less", "fewer", "smaller", "lower")
 _LEAD = (
     r"(?:总体|整体|总的来看|总的来说|呈|有所|略有|持续|逐年|逐步|明显|不断|overall|on the whole|steadily|is|are|"
     r"has)[^。;\n|]{0,12}?"
@@ -39,6 +39,7 @@ _OPEN = re.compile(r"是否|不能确定|无法|不确定|不足以|whether|not 
 def is_extreme(text: str, claim: Claim, fact: Fact, facts: Facts) -> bool:
     """Whether a figure that a text calls the largest (smallest) is so; True where no such word stands."""
     first, _ = sentence_of(text, claim.token.start)
+    first = max(first, text.rfind(". ", first, claim.token.start) + 1)
     before = text[first : claim.token.start]
     match = next(iter(reversed(list(_MOST.finditer(before)))), None)
     if match is None or re.search(r"\d[^()]*$", re.sub(r"\d{6}-\d{8}-\w\w-\d+", "", before[match.end() :])):
@@ -138,7 +139,7 @@ def _compared(text: str, clause: Sequence[Token], facts: Facts, span: tuple[int,
     match = _MORE_THAN.search(text, *span)
     if match is None:
         return
-    less = (match["a"] or match["b"] or match["c"]).strip("更").startswith(_LESS)
+    less = (match["a"] or match["b"] or match["c"] or match["d"]).strip("更").startswith(_LESS)
     places = [one for one in clause if one.kind == "place"]
     flows = [one for one in clause if one.kind == "qty" and one.value in _FLOWS]
     if len(places) == 2:

@@ -71,6 +71,7 @@ class Claim:
         end: "low" or "high" where the text says that it is a bound.
         table: it stands in a cell.
         sentence: number of its sentence.
+        headed: the class of the sentences before stands in a heading over this one.
     """
 
     token: Token
@@ -89,6 +90,7 @@ class Claim:
     turn: str = ""
     table: bool = False
     sentence: int = 0
+    headed: bool = False
 
     def words(self, kind: str) -> list[Token]:
         """The nearest words of a kind."""
@@ -247,7 +249,7 @@ def _run(segments: list[Segment], index: int) -> list[Segment]:
             continue
         if segment.tokens:
             break
-        if segment.delimiter not in (*LISTING, ",", "/", ""):
+        if segment.delimiter not in (*LISTING, ",", "/", "") or _other_unit(first.number, segment.number):
             break
         run.append(segment)
         if segment.post:
@@ -255,6 +257,12 @@ def _run(segments: list[Segment], index: int) -> list[Segment]:
     if first.post and len(run) > 1:
         return [first]
     return run
+
+
+def _other_unit(first: Token, other: Token) -> bool:
+    """Whether two numbers have units of their own that differ: no list, but one thing said twice."""
+    one, two = first.value, other.value
+    return bool(one.dimension and two.dimension) and (one.dimension, one.factor) != (two.dimension, two.factor)
 
 
 def _words_before(segments: list[Segment], index: int) -> list[Token]:
@@ -324,6 +332,9 @@ def class_roles(tokens: Sequence[Token]) -> dict[int, str]:
                     roles[one.start] = "to"
                 plain, waiting = [], "from"
         elif token.kind in ("date", "number", "qty") and waiting == "from" and token.value not in ("new", "conv"):
+            waiting = ""
+        elif token.kind == "qty" and token.value == "share" and waiting == "to":
+            # "转为草地的占耕地流出的": the whole of a share is no target.
             waiting = ""
     return roles
 

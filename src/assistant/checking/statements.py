@@ -51,6 +51,7 @@ _NOT_A_NAME = {
     "per",
     "which",
 }
+_CLAUSE_END = re.compile(r"[,;:、。!?\n|]|\.(?=\s|$)")
 _BEFORE_NAME = re.compile(
     r"(?:位于|在|和|与|及|、|其中|包括|由|的|为|是|至|到|对|从|于|及其|以及|如|有|指|经|不含|含|除)"
 )
@@ -252,11 +253,16 @@ def _patches(text: str, found: Sequence[Token], facts: Facts) -> Iterator[Statem
 
 def _reach(text: str, token: Token, following: Token | None) -> tuple[int, int]:
     """Words of a patch: its bracket where it has one, else up to the end of the sentence or the next patch."""
-    bracket = re.match(r"\s?\(", text[token.end :])
-    if bracket:
-        close = text.find(")", token.end)
-        return token.end, close if close >= 0 else len(text)
     _, last = sentence_of(text, token.end)
+    if re.match(r"\s?\(", text[token.end :]):
+        close = text.find(")", token.end)
+        if close < 0:
+            return token.end, len(text)
+        # What goes on right behind the bracket is still about the patch, up to the next comma.
+        if not re.match(r"\s?:", text[close + 1 :]):
+            stop = _CLAUSE_END.search(text, close + 1)
+            last = min(last, stop.start()) if stop else last
+            return token.end, min(max(last, close), following.start) if following else max(last, close)
     stop = text.find(". ", token.end)
     last = min(last, stop if stop >= 0 else last)
     return token.end, min(last, following.start) if following else last

@@ -41,6 +41,7 @@ def table(text: str, tokens: list[Token], far: Scope, found: list[Claim], span: 
     if not grid:
         return
     head = grid[0]
+    corner = [one for one in head[0][1] if one.kind in ("class", "place", "county", "date")] if head else []
     caption_unit = _HEADER_UNIT.search(text[max(0, span[0] - 40) : span[0]])
     for row in grid:
         labels = [(index, cell) for index, (_, cell) in enumerate(row) if not any(one.kind == "number" for one in cell)]
@@ -49,6 +50,9 @@ def table(text: str, tokens: list[Token], far: Scope, found: list[Claim], span: 
                 continue
             column = head[index] if row is not head and index < len(head) else ("", [])
             label_words = [one for position, words in labels if position < max(1, index) for one in words]
+            named = {one.kind for one in (*label_words, *column[1])}
+            if row is not head:
+                label_words += [one for one in corner if one.kind not in named]
             _cell_claims(cell, column, label_words, far, found, caption_unit)
 
 

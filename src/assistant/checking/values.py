@@ -9,6 +9,12 @@ from src.assistant.checking.segments import Claim
 _TINY = 1e-9
 # Step of shares such as half and a third, and how much more "more than half" may be.
 _WORD_STEP, _WORD_ROOM = 0.02, 0.16
+# Decimals that a figure without bounds is worth, by SI value of the unit; shares in percent.
+_AREA_DECIMALS = {1.0: 0, 2000 / 3: 2, 1e4: 2, 1e6: 4, 2e7 / 3: 4}
+_SHARE_DECIMALS = {"share": 1, "share_per_year": 2}
+_MEASURED = frozenset({"area", "area_per_year", *_SHARE_DECIMALS})
+# Figures that are given, not measured.
+_EXACT = frozenset({"converted", "unit", "confidence", "seen", "cloud"})
 _DIMENSIONS: dict[str, tuple[str, ...]] = {
     "area": ("area", "area_per_year"),
     "share": ("share", "share_per_year"),
@@ -43,7 +49,8 @@ def plausible(number: Number, facts: Facts) -> list[Fact]:
 def value_part(claim: Claim, fact: Fact) -> str:
     """ "value", "low" or "high" (of the bounds), "bounds" for a range, "" where the number is another one."""
     number = claim.number
-    if not same_dimension(number, fact):
+    ends = (number, number.high) if number.high is not None else (number,)
+    if not same_dimension(number, fact) or any(_too_fine(one, fact) for one in ends):
         return ""
     if number.high is not None:
         return "bounds" if _is_bounds(number, number.high, fact) else ""
@@ -59,6 +66,20 @@ def value_part(claim: Claim, fact: Fact) -> str:
     if bounds is not None and number.mode == "most" and _rounded(number, bounds[1], number.step):
         return "high"
     return ""
+
+
+def _too_fine(number: Number, fact: Fact) -> bool:
+    """Whether more decimals are written than the figure is worth (one more being pardoned) and than are usual."""
+    if fact.quantity in _EXACT or not number.decimal or fact.dimension not in _MEASURED:
+        return False
+    unit, size = 0.01 if number.dimension == "share" else number.factor, abs(fact.value)
+    written = round(-math.log10(number.step / unit))
+    # Two digits are always worth something.
+    least = 1 - math.floor(math.log10(size / unit)) if size else 0
+    half = (fact.bounds[1] - fact.bounds[0]) / 2 / unit if fact.bounds else 0.0
+    usual = _SHARE_DECIMALS.get(fact.dimension, _AREA_DECIMALS.get(unit, 2))
+    worth = 2 - math.floor(math.log10(half)) if half > 0 and fact.dimension.startswith("area") else usual
+    return written > max(max(worth, least) + 1, usual)
 
 
 def _is_end(claim: Claim, fact: Fact) -> bool:

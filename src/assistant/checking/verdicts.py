@@ -12,9 +12,10 @@ StatementKind = Literal["number", "sign", "class", "place", "date", "interval", 
 Statement = tuple[int, StatementKind, str, tuple[str, ...]]
 _CLAUSE_END = re.compile(r"[,;:。!?\n()]|\.(?=\s|$)")
 _VERDICT = re.compile(
-    r"违法|违规|非法|违建|违章|违反|合法(?!性)|应予?(?:拆除|处罚|查处|罚款)|罚款|拆除|犯罪|"
+    r"违法|违规|非法|违建|违章|违反|合法(?!性)|处罚|查处|追责|没收|罚款|拆除|犯罪|"
     r"(?<![a-z])(?:illegal(?:ly)?|unlawful(?:ly)?|unauthori[sz]ed|violat\w*|criminal|legal(?:ly)?|lawful|guilty|"
-    r"offence|offense|fined?)(?![a-z])"
+    r"offence|offense|fined?|(?:no |the |any )?laws? (?:was|were|is|has been|have been) (?:broken|breached)|"
+    r"br(?:oke|eaks?) the law|against the law)(?![a-z])"
 )
 _HEDGE_BEFORE = re.compile(
     r"(?:疑似|涉嫌|疑为|可疑)(?:新增|存在|重大|严重|一般|有|为|的)*$|(?<![a-z])(?:suspected|possibly|possible|alleged|"

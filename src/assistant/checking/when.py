@@ -18,6 +18,9 @@ def date_fits(claim: Claim, fact: Fact, facts: Facts) -> bool:
     if fact.key.startswith("scene:") and not own and "date" not in claim.near:
         # What holds for one image alone has to be said of its day.
         return len({one.t2 for one in facts.numbers if one.key.startswith("scene:")}) == 1
+    if fact.quantity == "difference" and not own:
+        # It is of two periods, whichever was named last.
+        return True
     first, second = facts.calendar.aliases(fact.t1), facts.calendar.aliases(fact.t2)
     if not second and not first:
         return True
@@ -66,7 +69,8 @@ def _is_start(claim: Claim, date_token: Token) -> bool:
 
 
 def _side_fits(claim: Claim, fact: Fact, facts: Facts) -> bool:
-    sides = {one.value for one in claim.own.get("side", ())} or ({claim.turn} if claim.turn else set())
+    turned = {claim.turn} if claim.turn and "date" not in claim.own else set()
+    sides = {one.value for one in claim.own.get("side", ())} or turned
     if len(sides) != 1 or fact.t1 is not None or fact.quantity not in ("state", "series", "index"):
         return True
     days = [

@@ -92,6 +92,7 @@ QUANTITY_WORDS: dict[str, tuple[frozenset[str], int]] = {
     "patch": (_PATCHES, 0),
     "overlap": (frozenset({"overlap", "patch", "patches"}), 0),
     "state": (_STATES, 0),
+    "covers": (_STATES | {"patch", "patches", "overlap"}, 0),
     "radius": (frozenset({"radius"}), 0),
     "change": (
         frozenset(
@@ -190,10 +191,11 @@ _QTY = {
     "overlap": "重叠|相交|侵占|压占|涉及|区内|overlap|overlaps|overlapping|encroached|encroachment|encroach|inside it|"
     "inside the zone|reach into|reaches into",
     "taken": "占用|被占|occupied|taken",
-    "state": "现有|存量|保有量|增加到|减少到|增加至|减少至|增至|减至|降至|升至|上升到|下降到|上升至|下降至|变为|"
+    "state": "现有|存量|保有量|增加到|减少到|增加至|减少至|增至|减至|降至|升至|上升到|下降到|上升至|下降至|变为|变到|"
     "stood at|stands at|"
-    "covers|covered|went from|rose to|fell to|grew to|dropped to|increased to|decreased to|shrank to|declined to|"
+    "went from|rose to|fell to|grew to|dropped to|increased to|decreased to|shrank to|declined to|"
     "rose from|fell from|grew from|increased from|decreased from|declined from|dropped from|shrank from",
+    "covers": "covers|covered|measures|covering",
     "radius": "半径|周边|radius|within",
     "change": "变化|变动|change|changed|changes",
 }
@@ -270,7 +272,11 @@ _FURTHER = {
         "measure",
         "interior",
     ): "离边界一个像元以上|一个像元以上|边界一像元以内|more than one pixel inside|one pixel inside",
-    ("measure", "below"): "小于最小制图单元|小于最小图斑|低于最小|below the minimum|smaller than the minimum",
+    (
+        "measure",
+        "below",
+    ): "小于最小制图单元|小于最小图斑|低于最小|below the minimum|smaller than the minimum|below the smallest patch|"
+    "smaller than the smallest patch",
     ("index", "NDVI"): "ndvi|归一化植被指数|植被指数|vegetation index",
     ("sector", "NE"): "东北部|东北侧|东北方|东北|north-east|northeast|northeastern|north-eastern",
     ("sector", "NW"): "西北部|西北侧|西北方|西北|north-west|northwest|northwestern|north-western",

@@ -26,7 +26,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"|违章建筑)(?!建|用地.*(?:有|多少))|违不违[法规]|合不合法|"
         r"违法(?:吗|没有|不|么)|合法(?:吗|不|么)|判定.{0,6}(?:违法|合法)|认定.{0,8}违法|罚(?!没)|处罚"
         r"|处理(?:意见|决定)|"
-        r"拆(?:除|掉|不拆|了)|追究|追责|立案|坐牢|判刑|刑事|责任人|犯法|犯了?什么|违反(?:了)?(?:哪|什么)",
+        r"拆(?:除|掉|不拆|了)|(?:违法|违规|法律)(?:的)?(?:结论|定性)|定(?:个)?性|追究|追责|立案|坐牢|判刑|刑事|责任人|犯法|犯了?什么|违反(?:了)?(?:哪|什么)",
         r"\b(?:is|was|are|were|if|whether)\b.{0,30}\b(?:il)?legal\b(?!ly\s+built)(?!\s+(?:construction"
         r"|building|occup|encroach|mining|dumping|structures?|development))"
         r"|\bfin(?:e|es|ed)\b(?!\s*,)|\bpenal\w+|\bpunish\w*|\bprosecut\w*|\bsanction\w*|\bdemolish\w*"
@@ -123,7 +123,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"|\bnot\s+grown\s+for\s+grain",
     ),
     "causal": (
-        r"是不是.{0,16}(?:造成|导致|引起|引发|害)|(?:造成|导致|引起|引发|所致|害的)|为什么|为何|为啥"
+        r"是不是.{0,16}(?:造成|导致|引起|引发|害)|(?:造成|导致|引起|引发|所致|(?<!厉)害的)|为什么|为何|为啥"
         r"|怎么会|怎么就|原因|因为|由于|归因|跟.{0,8}有关|主要是.{0,8}引起|怪",
         r"\bwhy\b|\bcaus(?:e|ed|es|ing)\b|\bbecause\b|\bdue\s+to\b|\breasons?\b|\bdriv(?:en|er|ing)\b"
         r"|\bresponsible\s+for\b|\bled\s+to\b|\bblame\b|\bresult\s+of\b|\battribut\w+",
@@ -286,7 +286,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"新增|增加|增长|增多|增(?!减)|大了|变大|宽了|高了|流入|转入|补充|补了|多了|多出|多(?:少)?出来"
         r"|扩(?:张|大|展|了|建)?|新建|新盖|新开|开垦|复垦|造林|变多|长了|涨|(?<!人)新(?:的|修|造|起|搭|挖"
         r"|添)|盖了|盖(?:房|楼|的)|建的|修的|建了|建房|建楼|修了|建起|冒出|开荒|种了|恢复了?|乱[盖建]"
-        r"|来自|来源|哪来|从哪",
+        r"|来自|来源|哪来|从哪|从(?:啥|什么)|变来|起了|起(?:新|楼|房)",
         r"\bgain\w*|\bnew(?:ly)?\b|\badd(?:ed|ition\w*)\b|\bincreas\w*|\bgr[eo]w\w*|\bexpan\w*|\bextra\b"
         r"|\binflow|\bsprawl\w*|\brisen?\b|\brose\b|\bspread\w*|\bcame\s+from|\bcome\s+from|\breclaimed"
         r"|\bplanted|\bbuilt\s+(?:since|in|over|this|last)|\bappeared|\bbuild\b|\bput\s+up\b|\berected\b"
@@ -320,7 +320,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"\bconver\w+|\bturned\b|\bbecame\b|\bbecome\b|\btransform\w*|\btransition\w*",
     ),
     "breakdown": (
-        r"来源|去向|去哪|流向|来自哪|从哪|哪来|被什么|被啥|(?:让|被)谁|谁.{0,3}占|(?:原来?|以前|之前|原先"
+        r"来源|去向|去哪|流向|来自哪|从哪|从(?:啥|什么)|变来|哪来|被什么|被啥|(?:让|被)谁|谁.{0,3}占|(?:原来?|以前|之前|原先"
         r"|先前)(?:都)?是(?:些)?(?:什么|啥|哪)|变成了?(?:什么|啥)|转成了?(?:什么|啥)|转(?:为"
         r"|到)了?(?:什么|啥|哪)|都变成|哪些地类|什么地类|哪种地|组成|主要来自|占的(?:是)?(?:什么|啥)",
         r"\bcome\s+from|\bcame\s+from|\bsources?\b|\bwhere\s+did\b|\bwent\s+where|\bbecame\s+what"

@@ -221,3 +221,19 @@ def _missing(metric: str, slots: Slots, fields: dict[str, Any], ask: bool) -> st
     ):
         return "need_period"
     return None
+
+
+def review(slots: Slots) -> Query:
+    """A state that is set, with the cause of a false change."""
+    status = slots.status or CHECK_STATES[1]
+    cause: dict[str, Any] = {"reason": slots.cause} if status == CHECK_STATES[1] and slots.cause else {}
+    return build("review", slots, status=status, **cause)
+
+
+def special(slots: Slots) -> Query:
+    """Solar panels, greenhouses, or both."""
+    one = slots.has("solar") != slots.has("greenhouse")
+    kind: dict[str, Any] = {} if not one else {"reason": "solar" if slots.has("solar") else "greenhouse"}
+    t1, t2 = slots.times.periods[0].span if slots.times.periods else (None, None)
+    days = {"t1": t1 and t1.isoformat(), "t2": t2 and t2.isoformat()}
+    return build("special", slots, **{key: value for key, value in (kind | days).items() if value}, cls=None)

@@ -73,11 +73,11 @@ _CROPLAND = (
     r"crop\s?lands?|farm\s?lands?|arable(?:\s+lands?)?|agricultural\s+lands?|cultivated\s+lands?"
     r"|padd(?:y|ies)(?:\s+fields?)?"
     r"|farm\s+fields?|crop\s+fields?|(?:rice|wheat)\s+fields?|fields?(?=\s+(?:was|were|lost|turned"
-    r"|converted|became|to))|crops(?=\s)",
+    r"|converted|became|to))|(?<=for )fields|crops(?=\s)",
     r"耕(?=[转变改/、→])|(?<=[转变还改→])耕(?!种|作|层)",
 )
 _GARDEN = (
-    r"园地|果园|茶园|桑园|橡胶园|种植园|果林|园(?=[转变改/、→])|(?<=[→/、])园",
+    r"园地|果园|茶园|桑园|橡胶园|种植园|果林|园(?=[转变改/、→])|(?<=[→/、])园|(?<=[耕林草][转变改])园",
     r"garden(?:s|\s+lands?)?|orchards?|(?:tea|fruit|rubber)\s+(?:plantation|garden|farm)s?|plantations?|vineyards?",
 )
 _FOREST = (
@@ -193,7 +193,7 @@ _TOWN = re.compile(
 )
 _NO_TOWN = re.compile(
     r".*(?:乡|城|农|各|每|哪|该|本|全|所有|行政|自然|多少|几)|.*(?:贫困|农业|试点|周边|相邻|其他|其它"
-    r"|兄弟|县)|[村下集市小老新整同故回家山乡个某大强邻外县]"
+    r"|兄弟|县)|[村下集市小老新整同故回家山乡个某大强邻外县咱]|.*们"
 )
 _TOWN_EN = re.compile(r"\b([a-z][a-z'-]+)\s+(town(?:ship)?|village)\b|\b(town(?:ship)?|village)\s+of\s+([a-z][a-z'-]+)")
 _NO_TOWN_EN = frozenset(

@@ -52,13 +52,14 @@ _PART = (
     r"|第?(?P<q>[1-4])(?:个?季度?|(?=\s*[-~到至]\s*[1-4]季度))|q(?P<q2>[1-4])\b|h(?P<h>[12])\b"
     r"|前(?P<first_m>\d{1,2})个月"
     rf"|(?P<m>\d{{1,2}})(?:月份?|(?=\s*[-~到至]\s*\d{{1,2}}月))(?:初|中旬?"
-    rf"|底)?(?:(?P<d>\d{{1,2}})[日号]?)?|(?P<season>{_SEASON}))"
+    rf"|(?P<m_end>[底末]))?(?:(?P<d>\d{{1,2}})[日号]?)?|(?P<season>{_SEASON}))"
 )
 _EDGE = r"年?(?P<edge>[底末初])(?![^,。?!]?(?:地|播|农))"
 _CHINESE = re.compile(rf"(?P<year>{YEAR})?\s*(?:的|度)?\s*{_PART}|(?P<plan>十[一二三四五]五)(?:规划)?(?:期间|时期)?")
 _CHINESE_YEAR = re.compile(rf"(?P<year>{YEAR})(?:\s*{_EDGE})?|(?<![0-9今去前明])年(?P<alone>[底末初])")
 _NUMERIC = re.compile(
     r"(?<![\d.])(?P<y>(?:19|20)\d{2})(?P<sep>[-/.])(?P<m>\d{1,2})(?:(?P=sep)(?P<d>\d{1,2}))?(?![\d.]\d|\d|\s*(?:亩|万|公顷|平方|平米))[日号]?"
+    r"|(?<![\d./-])(?P<d9>\d{1,2})(?P<sep9>[/.])(?P<m9>\d{1,2})(?P=sep9)(?P<y9>(?:19|20)\d{2})(?!\d)"
     r"|(?<![\d-])(?P<y8>(?:19|20)\d{2})(?P<m8>[01]\d)(?P<d8>[0-3]\d)(?![\d-])"
 )
 _ENGLISH = re.compile(
@@ -174,6 +175,8 @@ def _chinese(text: str, as_of: date) -> Iterator[Moment | None]:
             yield _moment(match, year, as_of, _span(1, int(groups["first_m"])), "month")
         elif groups["season"]:
             yield _moment(match, year, as_of, _span(*_season_of(groups["season"])), "season")
+        elif groups["m_end"] and not groups["d"] and 1 <= int(groups["m"]) <= 12:
+            yield _moment(match, year, as_of, _month_end(int(groups["m"])), "day", edge=True)
         else:
             yield _month_or_day(match, year, as_of, int(groups["m"]), groups["d"])
     for match in _CHINESE_YEAR.finditer(text):
@@ -185,8 +188,13 @@ def _chinese(text: str, as_of: date) -> Iterator[Moment | None]:
 
 
 def _numeric(text: str, as_of: date) -> Iterator[Moment | None]:
-    """2024-03-05, 2024/3/5, 2024.3, 20240305."""
+    """2024-03-05, 2024/3/5, 2024.3, 20240305, 5/3/2024 (the day first, unless there is no such month)."""
     for match in _NUMERIC.finditer(text):
+        if match["y9"]:
+            first, second = int(match["d9"]), match["m9"]
+            month, day = (first, second) if int(second) > 12 else (int(second), match["d9"])
+            yield _month_or_day(match, int(match["y9"]), as_of, month, day)
+            continue
         year = int(match["y"] or match["y8"])
         yield _month_or_day(match, year, as_of, int(match["m"] or match["m8"]), match["d"] or match["d8"])
 
@@ -247,6 +255,16 @@ def _span(first: int, last: int) -> Build:
     def build(year: int) -> tuple[date, date]:
         end_year, end_month = year + (last - 1) // 12, (last - 1) % 12 + 1
         return date(year, first, 1), date(end_year, end_month, calendar.monthrange(end_year, end_month)[1])
+
+    return build
+
+
+def _month_end(month: int) -> Build:
+    """The last day of a month."""
+
+    def build(year: int) -> tuple[date, date]:
+        last = date(year, month, calendar.monthrange(year, month)[1])
+        return last, last
 
     return build
 

@@ -27,15 +27,18 @@ from src.assistant.reading.fill import (
     direction,
     period_fields,
     ranked,
+    review,
     sides,
+    special,
 )
 from src.assistant.reading.slots import Slots
-from src.geo.patches.fields import CHECK_STATES
 
 _WHY = re.compile(
     r"为什么|为何|为啥|怎么会|怎么就|原因|是不是|是否|归因|\bwhy\b|\breasons?\b|\bis\s+it\b"
     r"|\bis\s+the\b|\bare\b|\bdid\b|\bwas\b.{0,40}\bcaused"
 )
+_STIR = re.compile(r"动静|异动|新情况|新变化")
+_IT = re.compile(r"\b(?:it|that|this|these|those)\b|[这那]")
 _ONLY_HELLO = re.compile(r"[\s,。?!.~、你您好早上晚安hi啊呀吗在么嗨哈喽hello谢thanks]*")
 _BEYOND = re.compile(
     r"越界|越线|出界|超出|超越|越过|界外|\bbeyond\b|\boutside\b|\bexceed\w*|\bcross\w*|\bwithin\s+(?:its|their|the)\b"
@@ -81,12 +84,6 @@ def _empty(slots: Slots) -> Query:
     return closed(slots, "refuse", "off_topic") if slots.ordered else clarify(slots, "empty")
 
 
-def _review(slots: Slots) -> Query:
-    status = slots.status or CHECK_STATES[1]
-    cause: dict[str, Any] = {"reason": slots.cause} if status == CHECK_STATES[1] and slots.cause else {}
-    return build("review", slots, status=status, **cause)
-
-
 def _image_only(slots: Slots) -> bool:
     asked = slots.has("change", "gain", "loss", "turned", "encroach")
     return (
@@ -122,14 +119,6 @@ def _is_causal(slots: Slots) -> bool:
     if not slots.has("causal"):
         return False
     return not (both(slots) and slots.has("amount")) or _WHY.search(slots.rest) is not None
-
-
-def _special(slots: Slots) -> Query:
-    one = slots.has("solar") != slots.has("greenhouse")
-    kind: dict[str, Any] = {} if not one else {"reason": "solar" if slots.has("solar") else "greenhouse"}
-    t1, t2 = slots.times.periods[0].span if slots.times.periods else (None, None)
-    days = {"t1": t1 and t1.isoformat(), "t2": t2 and t2.isoformat()}
-    return build("special", slots, **{key: value for key, value in (kind | days).items() if value}, cls=None)
 
 
 def _is_detail(slots: Slots) -> bool:
@@ -192,7 +181,11 @@ def _is_patches(slots: Slots) -> bool:
         return True
     if slots.digging and not slots.has("share"):
         return True
+    if both(slots) and slots.has("amount"):
+        return False
     roles = slots.roles
+    if slots.has("exists") and not some_class(slots) and _STIR.search(slots.rest):
+        return True
     built = "built" in (roles.cls, roles.to_cls)
     return slots.has("exists") and (bool(roles.to_cls) or (built and slots.has("gain")))
 
@@ -281,7 +274,7 @@ RULES: tuple[Rule, ...] = (
         "review",
         "a state is set",
         lambda s: s.has("review") and (s.status is not None or "误报" in s.rest),
-        _review,
+        review,
     ),
     Rule(
         "upper threshold",
@@ -300,14 +293,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("provenance", "asks for images, dates or cloud", lambda s: s.has("provenance"), _as("provenance")),
     Rule("describe", "asks about a picture", _describe, _as("describe")),
-    Rule("export", "a file is wanted", lambda s: s.has("export"), _as("export")),
+    Rule("export", "a file is wanted", lambda s: s.has("export") or bool(s.formats and not s.cues), _as("export")),
     Rule("accuracy", "asks how good the figures are", lambda s: s.has("accuracy"), _as("accuracy")),
     Rule("convert", "units and no land", _is_convert, _convert),
     Rule("crops", "asks which crop grows", lambda s: s.has("non_grain"), _no("unsupported", "non_grain")),
     Rule(
         "verify",
         "asks whether a change is seasonal or real",
-        lambda s: s.has("season") and (s.has("this_patch", "change", "patch") or s.patch_named),
+        lambda s: (
+            s.has("season")
+            and (s.has("this_patch", "change", "patch") or s.patch_named or _IT.search(s.rest) is not None)
+        ),
         _as("verify"),
     ),
     Rule("causal", "asks for the cause", _is_causal, _no("unsupported", "causal")),
@@ -317,7 +313,7 @@ RULES: tuple[Rule, ...] = (
         lambda s: s.has("forecast") and not any(p.future for p in s.times.periods),
         _no("unsupported", "forecast"),
     ),
-    Rule("special", "solar panels, greenhouses", lambda s: s.has("solar", "greenhouse"), _special),
+    Rule("special", "solar panels, greenhouses", lambda s: s.has("solar", "greenhouse"), special),
     Rule("abandoned", "farmland not farmed", lambda s: s.has("abandoned"), _as("abandoned", cls="cropland")),
     Rule(
         "which year",

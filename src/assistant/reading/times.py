@@ -69,6 +69,8 @@ _SAME_PERIOD = re.compile(
     r"(?:跟|和|与|同|比|较)?(?:去年|上年)同期(?:相?比)?|同比|(?:\b(?:than|compared\s+(?:to|with))\s+)?(?:in\s+)?"
     r"(?:\bthe\s+)?\bsame\s+(?:period|time|quarter|month)\s+(?:of\s+)?last\s+year|\byear[\s-]on[\s-]year\b"
 )
+# "More this year than last".
+_ELIDED = re.compile(r"\bthis\s+(?P<unit>year|quarter|month)\s+than\s+(?:in\s+)?last(?!\s+(?:year|quarter|month|week))")
 
 _TO = re.compile(r"\s*(?:份|的)?\s*(?:-+|~|到了?|至|直到|\bto\b|\buntil\b|\btill\b|\bthrough\b)\s*(?:the\s+)?")
 _BETWEEN = re.compile(r"\s*(?:和|与|跟|及|至|到|and)\s*(?:the\s+)?")
@@ -147,12 +149,16 @@ def read_times(text: str, as_of: date) -> Times:
         text: as ``numerals.plain`` returns it.
         as_of: the day that counts as today.
     """
+    text = _ELIDED.sub(r"\g<0> \g<unit>", text)
     same = _SAME_PERIOD.search(text)
     rest = masked(text, same.start(), same.end()) if same else text
-    found = list(_windows(rest, as_of))
-    for period in found:
+    windows = list(_windows(rest, as_of))
+    for period in windows:
         rest = masked(rest, period.start, period.end)
-    found += _periods(rest, read_moments(rest, as_of), as_of)
+    named = _periods(rest, read_moments(rest, as_of), as_of)
+    # "From May to June, these two months": said twice.
+    ends = {one.end for one in named}
+    found = [one for one in windows if not (text[one.start] == "这" and one.start in ends)] + named
     for period in found:
         rest = masked(rest, period.start, period.end)
     if same and not found:

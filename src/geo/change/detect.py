@@ -27,7 +27,7 @@ from scipy.stats import chi2
 from skimage.filters import threshold_otsu
 from tqdm import tqdm
 
-from src.geo.blocks import Block, Runner, blocks_of
+from src.geo.blocks import WIDE_PX, Block, Runner, blocks_of, strips_of
 from src.geo.caveats import CannotTell
 from src.geo.change.irmad import IrMad, calibration_factor, chi_square, fit_irmad, mad_variates
 from src.geo.raster import block_writer
@@ -53,6 +53,8 @@ _CLIP_ROUNDS = 50
 # weight, Tomasi and Manduchi 1998, doi:10.1109/ICCV.1998.710815).
 SIMILAR_THRESHOLDS = 0.35
 _HALO_PX = 1
+# Rows in work at a time.
+_STRIP_PX = 32
 # Half of the eight neighbours; the others are the same pairs seen from the other side.
 _NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -217,9 +219,16 @@ def change_block(pair: "Pair", model: ChangeModel, block: Block) -> tuple[NDArra
         (h, w) uint8: 0 no data, 1 unchanged, 2 changed.
     """
     outer = block.grown(_HALO_PX, pair.grid.shape_hw)
-    score, mask = change_pixels(model, *pair.read(outer))
-    inner = block.inside(outer)
-    return score[inner], mask[inner]
+    x, y, valid = pair.read(outer)
+    score = np.empty((block.height, block.width), np.float32)
+    mask = np.empty((block.height, block.width), np.uint8)
+    for strip in strips_of(block, _STRIP_PX):
+        around = strip.grown(_HALO_PX, pair.grid.shape_hw)
+        rows, cols = around.inside(outer)
+        found = change_pixels(model, x[:, rows, cols], y[:, rows, cols], valid[rows, cols])
+        inner, place = strip.inside(around), strip.inside(block)
+        score[place], mask[place] = found[0][inner], found[1][inner]
+    return score, mask
 
 
 def change_pixels(
@@ -241,7 +250,8 @@ def change_pixels(
                 cva_residuals(model.cva, x, y) / np.float32(model.threshold_cva),
             ]
         )
-    vectors[:, ~valid] = 0.0
+    if not valid.all():
+        np.copyto(vectors, np.float32(0), where=~valid)
     vectors = average_similar(vectors, valid)
     squares = [np.einsum("bhw,bhw->hw", part, part) for part in (vectors[:bands], vectors[bands:])]
     score = np.sqrt(np.sqrt(squares[0] * squares[1]))
@@ -292,7 +302,7 @@ def write_change(pair: "Pair", model: ChangeModel, runner: Runner, out: Path) ->
         runner: computes the blocks.
         out: folder.
     """
-    blocks: Sequence[Block] = blocks_of(pair.grid.shape_hw)
+    blocks: Sequence[Block] = blocks_of(pair.grid.shape_hw, WIDE_PX)
     tags = {"DATE_BEFORE": pair.before.record.date, "DATE_AFTER": pair.after.record.date}
     with ExitStack() as stack:
         mask_file, score_file = (

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from src.errors import InputError
 from src.geo.blocks import Block, Runner, blocks_of
 from src.geo.caveats import CannotTell
+from src.geo.change.registration import MIN_CLEAR_SHARE as TILE_CLEAR_SHARE
 from src.geo.change.registration import Shift, combine_shifts, pick_tiles, tile_shift
 from src.geo.grid import Grid
 from src.geo.raster import atomic_path, block_writer, read_onto
@@ -232,6 +233,9 @@ def _count_clear(before: Scene, after: Scene, block: Block) -> tuple[int, int]:
 
 
 def _shift_of(pair: Pair, block: Block) -> tuple[float, float] | None:
+    # Masks are quick to read, bands are not.
+    if (pair.before.clear(block) & pair.after.clear(block)).mean() < TILE_CLEAR_SHARE:
+        return None
     x, y, valid = pair.read(block)
     if not valid.any():
         return None

@@ -40,24 +40,35 @@ def feature_names(roles: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def block_features(scene: Scene, block: Block, roles: tuple[str, ...]) -> tuple[_Floats, NDArray[np.bool_]]:
-    """Features of a block; clouds and gaps around it do not leak into its pixels.
+def point_features(
+    scene: Scene, block: Block, rows: NDArray[np.integer], cols: NDArray[np.integer], roles: tuple[str, ...]
+) -> tuple[_Floats, NDArray[np.bool_]]:
+    """Features of single pixels of a block, to the last bit those of ``pixel_features``; clouds do not leak into them.
 
     Args:
         scene: where to read, with a halo.
         block: window.
+        rows: (n,) of the pixels, in the block.
+        cols: (n,) likewise.
         roles: from ``feature_roles``.
 
     Returns:
-        (F, h, w) as ``feature_names``, and (h, w) bool: seen clearly and measured in all bands. Elsewhere the
-        features are finite but meaningless.
+        (n, F) as ``feature_names``, and (n,) bool: seen clearly and measured in all bands. Elsewhere the features are
+        finite but meaningless.
     """
     outer = block.grown(HALO_PX, scene.grid.shape_hw)
-    bands = scene.read(outer, roles)
-    seen = scene.clear(outer) & np.isfinite(bands).all(0)
-    features = pixel_features(bands, seen, roles, scene.record.quantity)
-    rows, cols = block.inside(outer)
-    return features[:, rows, cols], seen[rows, cols]
+    bands, clear = scene.read(outer, roles), scene.clear(outer)
+    reach = np.arange(-HALO_PX, HALO_PX + 1)
+    down = (rows + (block.row - outer.row))[:, None] + reach
+    right = (cols + (block.col - outer.col))[:, None] + reach
+    inside = ((down >= 0) & (down < outer.height))[:, :, None] & ((right >= 0) & (right < outer.width))[:, None, :]
+    place = np.clip(down, 0, outer.height - 1)[:, :, None], np.clip(right, 0, outer.width - 1)[:, None, :]
+    # The surroundings of the pixels side by side, (B, 5, 5 n): what lies beyond the scene counts as not seen.
+    side = len(reach)
+    around = bands[:, place[0], place[1]].transpose(0, 2, 1, 3).reshape(len(bands), side, -1)
+    seen = (clear[place] & inside).transpose(1, 0, 2).reshape(side, -1) & np.isfinite(around).all(0)
+    features = pixel_features(around, seen, roles, scene.record.quantity)
+    return np.ascontiguousarray(features[:, HALO_PX, HALO_PX::side].T), seen[HALO_PX, HALO_PX::side]
 
 
 def pixel_features(bands: _Floats, seen: NDArray[np.bool_], roles: tuple[str, ...], quantity: str) -> _Floats:

@@ -2,12 +2,12 @@
 
     samples = draw_samples(scene, LabelSource(parcels, "sandiao", column="DLBM"), runner, seed=0)
     model = fit_cover(scene, samples, runner, seed=0)
-    write_cover(scene, model, runner, out)          # landcover_<date>.tif and landcover_<date>_probability.tif
 
-The first two routes fit ``cover_network``; without labels ``cover_rules`` decides.
-Classes are those that the labels hold; garden land needs labels of its own. A
-model is kept as one file of numbers and reused on scenes of the same sensor. Not
-covered: several dates at once, and sub-pixel shares.
+The first two routes fit ``cover_network``; without labels ``cover_rules``
+decides. ``src.geo.cover.classify`` makes maps. Classes are those that the labels
+hold; garden land needs labels of its own. A model is kept as one file of numbers
+and reused on scenes of the same sensor. Not covered: several dates at once, and
+sub-pixel shares.
 """
 
 import json
@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from src.constants import LAND_CLASSES
 from src.errors import InputError, MissingPathError
-from src.geo.blocks import Block, Runner, blocks_of
+from src.geo.blocks import WIDE_PX, Block, Runner, blocks_of
 from src.geo.caveats import CannotTell
-from src.geo.cover.features import block_features, feature_names, feature_roles
+from src.geo.cover.features import feature_names, feature_roles, point_features
 from src.geo.cover.network import CoverNetwork, fit_network
-from src.geo.cover.rules import NEEDED_ROLES, rule_probability
+from src.geo.cover.rules import NEEDED_ROLES
 from src.geo.cover.samples import TrainingSamples, changed_pixels
 from src.geo.cover.validation import BlockedScores, compare
-from src.geo.raster import atomic_path, block_writer
+from src.geo.raster import atomic_path
 from src.geo.scene import Scene
 
 _Floats = NDArray[np.float32]
@@ -39,7 +39,6 @@ LEGEND_VERSION = "land-classes-1"
 ROUTES = ("labels", "reference", "rules")
 _RULES = "rules"
 _CAVEATS: dict[str, tuple[str, ...]] = {"labels": (), "reference": ("LEGEND_MERGED",), "rules": ("SPECTRAL_RULES",)}
-_CLASS_COUNT = len(LAND_CLASSES)
 # A model of three networks takes about 70 kB; a file that unpacks to more than this is none.
 _LARGEST_MODEL_BYTES = 16 << 20
 
@@ -158,7 +157,7 @@ def sample_features(
     """Features of the samples that the scene shows clearly.
 
     Returns:
-        (N, F) float32 and the N samples, in the order of blocks.
+        (N, F) float32 and the N samples, in their order.
 
     Raises:
         InputError: the samples lie on another grid.
@@ -167,7 +166,7 @@ def sample_features(
         raise InputError(f"samples of a {samples.shape_hw} grid do not fit scene {scene.record.id}")
     roles = feature_roles(scene.roles)
     items = []
-    for block in blocks_of(scene.grid.shape_hw):
+    for block in blocks_of(scene.grid.shape_hw, WIDE_PX):
         rows, cols = samples.rows - block.row, samples.cols - block.col
         here = np.flatnonzero((rows >= 0) & (rows < block.height) & (cols >= 0) & (cols < block.width))
         if len(here):
@@ -176,7 +175,9 @@ def sample_features(
     for features, which in runner.map(partial(_features_at, scene, roles, exclude), items):
         parts.append(features)
         kept.append(which)
-    return np.concatenate(parts), samples.take(np.concatenate(kept))
+    number = np.concatenate(kept)
+    order = np.argsort(number)
+    return np.concatenate(parts)[order], samples.take(number[order])
 
 
 def _features_at(
@@ -186,9 +187,9 @@ def _features_at(
     item: tuple[Block, NDArray[np.int32], NDArray[np.int32], NDArray[np.intp]],
 ) -> tuple[_Floats, NDArray[np.intp]]:
     block, rows, cols, number = item
-    features, seen = block_features(scene, block, roles)
-    usable = (seen & ~changed_pixels(exclude, scene.grid, block))[rows, cols]
-    return np.ascontiguousarray(features[:, rows[usable], cols[usable]].T), number[usable]
+    features, usable = point_features(scene, block, rows, cols, roles)
+    usable &= ~changed_pixels(exclude, scene.grid, block)[rows, cols]
+    return features[usable], number[usable]
 
 
 def validate_cover(
@@ -234,68 +235,6 @@ def require_match(model: CoverModel, scene: Scene) -> None:
             f"the land-cover model uses the features {', '.join(model.features)}; scene {record.id} "
             f"gives others from its bands {', '.join(scene.roles)}; fit anew"
         )
-
-
-def cover_block(scene: Scene, model: CoverModel, block: Block) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Land cover of a block.
-
-    Args:
-        scene: of the model's sensor.
-        model: from ``fit_cover`` or ``load_cover``.
-        block: window.
-
-    Returns:
-        (h, w) ids of LAND_CLASSES, 0 where the ground was not seen; (7, h, w) percent in their order, 0 there.
-
-    Raises:
-        InputError: the model does not match the scene.
-    """
-    require_match(model, scene)
-    probability = np.zeros((_CLASS_COUNT, block.height, block.width), dtype=np.float32)
-    if model.network is None:
-        bands = scene.read(block, model.roles)
-        seen = scene.clear(block) & np.isfinite(bands).all(0)
-        rules = rule_probability(dict(zip(model.roles, bands, strict=True)))
-        seen &= np.isfinite(rules).all(0)
-        probability[:, seen] = rules[:, seen]
-    else:
-        features, seen = block_features(scene, block, model.roles)
-        found = model.network.probability(features[:, seen])
-        for code, values in zip(model.classes, found, strict=True):
-            probability[code - 1][seen] = values
-    classes = np.where(seen, probability.argmax(0) + 1, 0).astype(np.uint8)
-    return classes, np.rint(probability * 100).astype(np.uint8)
-
-
-def write_cover(scene: Scene, model: CoverModel, runner: Runner, out: Path) -> tuple[Path, Path]:
-    """Classify a scene block by block.
-
-    Args:
-        scene: of the model's sensor.
-        model: see ``cover_block``.
-        runner: works on the blocks.
-        out: folder.
-
-    Returns:
-        ``landcover_<date>.tif`` (uint8 ids, 0 no data) and ``landcover_<date>_probability.tif`` (uint8 percent, seven
-        bands in the order of LAND_CLASSES, all 0 where there is no data).
-    """
-    require_match(model, scene)
-    date = scene.record.date
-    paths = out / f"landcover_{date}.tif", out / f"landcover_{date}_probability.tif"
-    tags = {"ACQUISITION_DATE": date, "SENSOR": scene.record.sensor, "SCENE": scene.record.id, "ROUTE": model.route}
-    tags |= {"LEGEND_VERSION": model.legend_version, "MODEL_DATE": model.date}
-    blocks = blocks_of(scene.grid.shape_hw)
-    names = [LAND_CLASSES[code] for code in sorted(LAND_CLASSES)]
-    with (
-        block_writer(paths[0], scene.grid, ["land_class"], "uint8", nodata=0, tags=tags, overviews=True) as classes_to,
-        block_writer(paths[1], scene.grid, names, "uint8", tags=tags) as probability_to,
-    ):
-        results = runner.map(partial(cover_block, scene, model), blocks)
-        for block, (classes, probability) in zip(blocks, results, strict=True):
-            classes_to.write(block, classes)
-            probability_to.write(block, probability)
-    return paths
 
 
 def save_cover(path: Path, model: CoverModel) -> None:

@@ -27,7 +27,7 @@ _EPOCHS = (15, 100)
 # training data a network's answer grows without limit.
 _FARTHEST_SD = 6.0
 # Pixels in work at a time; their activations stay in the cache.
-_CHUNK_PX = 16384
+_CHUNK_PX = 4096
 # One part in four of the labelled blocks is held out to calibrate the confidence, if there are as many as this.
 _CALIBRATION_FOLDS, _MIN_CALIBRATION_GROUPS = 4, 8
 

@@ -11,16 +11,15 @@ from src.geo.blocks import Block, ThreadRunner, blocks_of
 from src.geo.caveats import CAVEATS, CannotTell
 from src.geo.cover import landcover as module
 from src.geo.cover import network as cover_network
+from src.geo.cover.classify import cover_block, write_cover
 from src.geo.cover.features import feature_names, pixel_features
 from src.geo.cover.landcover import (
-    cover_block,
     fit_cover,
     load_cover,
     require_match,
     sample_features,
     save_cover,
     validate_cover,
-    write_cover,
 )
 from src.geo.cover.samples import LabelSource, draw_samples
 from src.geo.grid import Raster

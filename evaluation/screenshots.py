@@ -86,6 +86,7 @@ def take(browser: Any, url: str, out: Path) -> None:
     from src.serve.quick import HEADLINE
 
     page = browser.new_page(viewport=DESKTOP, locale="zh-CN")
+    page.set_default_timeout(_ANSWER_MS)
     page.goto(url)
     page.wait_for_selector("#quick-0", timeout=int(_START_S * 1000))
     asked = [page.locator(f"#quick-{number}").inner_text() for number in range(len(HEADLINE))]
@@ -102,6 +103,7 @@ def take(browser: Any, url: str, out: Path) -> None:
     _rest(page)
     page.screenshot(path=out / "page_en.png")
     phone = browser.new_page(viewport=PHONE, locale="zh-CN", is_mobile=True, has_touch=True)
+    phone.set_default_timeout(_ANSWER_MS)
     phone.goto(url)
     phone.wait_for_selector("#quick-0")
     ask(phone, "2024年有哪些变化图斑？")

@@ -9,7 +9,6 @@ A broken file is an error that names it; a turn that failed is a row that says s
 """
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,9 +228,9 @@ def _mark(dialogue: str, turn: dict[str, Any]) -> Mark:
 
 
 def is_score(value: Any) -> bool:
-    """A finite number from 1 to 10; a bool or a text is none."""
+    """A number from 1 to 10; nan, a bool or a text is none."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and SCORE_RANGE[0] <= value <= SCORE_RANGE[1]
+    return number and SCORE_RANGE[0] <= value <= SCORE_RANGE[1]
 
 
 def read_pairs(path: Path) -> list[Verdict]:

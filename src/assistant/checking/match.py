@@ -256,6 +256,7 @@ def _whole_fits(claim: Claim, fact: Fact) -> bool:
     for cls in classes:
         for flow in flows:
             near = flow.start - cls.end in (0, 1, *_ENGLISH_GAPS)
+            near = near and not any(cls.end <= one.start < flow.start for one in classes)
             behind = near and not any(0 <= one.start - flow.end <= 1 for one in classes)
             front = flow.value == "new" and 0 <= cls.start - flow.end <= 1
             if behind or front:

@@ -22,7 +22,8 @@ class Number(NamedTuple):
         per_year: "a year" follows.
         high: other end of a range.
         decimal: a point is written.
-        factor: SI value of one written unit.
+        factor: SI value of one unit.
+        places: digits written behind the point.
     """
 
     value: float
@@ -35,6 +36,7 @@ class Number(NamedTuple):
     high: "Number | None" = None
     decimal: bool = False
     factor: float = 1.0
+    places: int = 0
 
 
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
@@ -245,6 +247,7 @@ class _Numbers:
             None,
             decimal,
             factor,
+            len(re.split("[.点]", body)[1].rstrip("十百千万亿 ")) if decimal else 0,
         )
         return number, year.end() if year else after
 

@@ -71,11 +71,19 @@ def tokens(text: str, names: Iterable[tuple[str, str, Any]] = ()) -> list[Token]
     known = {written: (kind, value) for kind, written, value in names if written and written in text}
     ordered = sorted(known, key=len, reverse=True)
     literal = "|".join(re.escape(one) for one in ordered)
-    pattern = re.compile(f"(?P<known>{literal})|{_STATIC}") if literal else _STATIC_PATTERN
+    # Two patterns, so that the large one is compiled once and not for each set of names.
+    names_pattern = re.compile(literal) if literal else None
     found: list[Token] = []
     position = 0
-    while match := pattern.search(text, position):
-        group = match.lastgroup or ""
+    while True:
+        match = _STATIC_PATTERN.search(text, position)
+        named = names_pattern.search(text, position) if names_pattern else None
+        if named and (match is None or named.start() <= match.start()):
+            match, group = named, "known"
+        elif match is not None:
+            group = match.lastgroup or ""
+        else:
+            break
         position = max(match.end(), position + 1)
         if group == "known":
             kind, value = known[match[0]]

@@ -9,8 +9,8 @@ from src.assistant.checking.segments import Claim
 _TINY = 1e-9
 # Step of shares such as half and a third, and how much more "more than half" may be.
 _WORD_STEP, _WORD_ROOM = 0.02, 0.16
-# Decimals that a figure without bounds is worth, by SI value of the unit; shares in percent.
-_AREA_DECIMALS = {1.0: 0, 2000 / 3: 2, 1e4: 2, 1e6: 4, 2e7 / 3: 4}
+# Decimals that a figure without bounds is worth, by square metres in the unit; shares in percent.
+_AREA_DECIMALS = {1: 0, round(2000 / 3): 2, 10**4: 2, 10**6: 4, round(2e7 / 3): 4}
 _SHARE_DECIMALS = {"share": 1, "share_per_year": 2}
 _MEASURED = frozenset({"area", "area_per_year", *_SHARE_DECIMALS})
 # Figures that are given, not measured.
@@ -72,12 +72,13 @@ def _too_fine(number: Number, fact: Fact) -> bool:
     """Whether more decimals are written than the figure is worth (one more being pardoned) and than are usual."""
     if fact.quantity in _EXACT or not number.decimal or fact.dimension not in _MEASURED:
         return False
-    unit, size = 0.01 if number.dimension == "share" else number.factor, abs(fact.value)
-    written = round(-math.log10(number.step / unit))
+    # 万亩 is a unit of its own here.
+    unit = 0.01 if number.dimension == "share" else number.step * 10.0**number.places
+    size, written = abs(fact.value), round(-math.log10(number.step / unit))
     # Two digits are always worth something.
     least = 1 - math.floor(math.log10(size / unit)) if size else 0
     half = (fact.bounds[1] - fact.bounds[0]) / 2 / unit if fact.bounds else 0.0
-    usual = _SHARE_DECIMALS.get(fact.dimension, _AREA_DECIMALS.get(unit, 2))
+    usual = _SHARE_DECIMALS.get(fact.dimension) or _AREA_DECIMALS.get(round(unit), 2)
     worth = 2 - math.floor(math.log10(half)) if half > 0 and fact.dimension.startswith("area") else usual
     return written > max(max(worth, least) + 1, usual)
 

@@ -6,6 +6,7 @@ from typing import Any
 from src.assistant.query import Query, ZoneRef
 from src.assistant.reading.slots import DEFAULT_RADIUS_M, Slots
 from src.assistant.reading.times import Period, years_back
+from src.geo.patches.fields import CHECK_STATES
 
 ADMINISTRATIVE = frozenset({"county", "town", "village"})
 # A bare area of change means nothing without its period.

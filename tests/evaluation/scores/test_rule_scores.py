@@ -318,7 +318,11 @@ def test_a_failed_row_is_never_judged_by_its_text(tmp_path):
     base = {"id": "1", "question": "?", "answer": "no", "question_type": "presence", "image_ids": ["a"]}
     failed = base | {"prediction": "no", "status": "failed", "reason": "no answer came"}
     path.write_text(json.dumps(failed) + "\n" + json.dumps(base | {"id": "2", "prediction": "no"}))
-    result = rule_scores.rule_scores(read_predictions([path]), "rsvqa_lr")
+    rows = read_predictions([path])
+    assert rows[0].text == ""
+    unread = Prediction("1", 0, "?", "no", "no", "presence", ("a",), False, "images")
+    assert not rule_scores.correct("rsvqa_lr", rule_scores.questions([unread], "rsvqa_lr")[0], unread)
+    result = rule_scores.rule_scores(rows, "rsvqa_lr")
     assert (result["scores"]["OA"]["value"], result["failed"]) == (0.5, 1)
     assert result["types_missing"] == ["rural_urban", "count", "comp"]
 

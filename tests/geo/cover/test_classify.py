@@ -73,7 +73,7 @@ def test_blocks_without_change_are_not_even_read(fitted, kept, monkeypatch):
     scene, model = fitted
     reads = []
     monkeypatch.setattr(type(scene), "read", lambda *a, **k: reads.append(a))
-    classes, percent = cover_block(scene, model, Block(55, 0, 40, 90 - 55), kept[0])
+    classes, percent = cover_block(scene, model, Block(55, 0, 35, 40), kept[0])
     assert not reads
     assert (classes[:25] == 3).all() and (classes[25:] == 0).all() and percent[2].max() == 90
 

@@ -9,8 +9,8 @@
 #   JUDGE_NAME  model that judges                     (default: models/Qwen2.5-VL-3B-Instruct)
 #   BENCHMARK   data file, its pictures beside it     (default: data/mmdu_benchmark/benchmark.json)
 #   OUTPUT_DIR  3b-gene, 3b-peft-gene, mark, report   (default: output/evaluate_mmdu)
-#   DIALOGUES   size of the set made for the nano model (default: 6; 110 is MMDU's size)
-#   FLOORS=0    leave out answers to grey and to other pictures, which cost as much again each
+#   DIALOGUES   size of the set made for the nano model (default: 6; 110 is MMDU's size); FLOORS=0 leaves out the
+#               answers to grey and to other pictures, which cost as much again each
 #   JUDGE_FLAGS flags of evaluation.scores.judge, such as "--strict --bits 4"
 # Further flags go to evaluation.model_generation.generate_answers (its --help has advice for each card).
 # Writes OUTPUT_DIR/report.json and OUTPUT_DIR/report/report.html. Exit 1: some questions failed, see the report.
@@ -19,10 +19,10 @@ cd "$(dirname "$0")/.."
 [ "${1:-}" = --help ] && { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0; }
 source scripts/launch.sh
 
-OUTPUT_DIR="${OUTPUT_DIR:-output/evaluate_mmdu}"
-tokens=512
+OUTPUT_DIR="${OUTPUT_DIR:-output/evaluate_mmdu}" tokens=512
 if [ -z "${MODEL_NAME:-}" ]; then
   MODEL_NAME=assets/nano JUDGE_NAME="${JUDGE_NAME:-assets/nano}" tokens=64
+  JUDGE_FLAGS="${JUDGE_FLAGS:---explanation_tokens 16}"
   if [ -z "${BENCHMARK:-}" ]; then
     BENCHMARK="$OUTPUT_DIR/own_set/benchmark.json"
     [ -f "$BENCHMARK" ] || "$PYTHON" -m evaluation.model_generation.make_set --out "$OUTPUT_DIR/own_set" \

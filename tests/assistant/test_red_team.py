@@ -32,8 +32,8 @@ KNOWN = Known(
 )
 LEAST_ACCEPTED = 0.97
 LEAST_READ = 149 / 150
-ROUNDS = 6
-LIES_PER_STATEMENT = 2
+ROUNDS = 8
+LIES_PER_STATEMENT = 1
 # Groups of statements in a round, those that are lied about, and lies without figures.
 _GROUPS, _LIED, _IN_WORDS = 22, 8, 5
 # Ends of periods may be the last day of one or the first of the next.

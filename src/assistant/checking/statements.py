@@ -263,8 +263,8 @@ def _reach(text: str, token: Token, following: Token | None) -> tuple[int, int]:
             stop = _CLAUSE_END.search(text, close + 1)
             last = min(last, stop.start()) if stop else last
             return token.end, min(max(last, close), following.start) if following else max(last, close)
-    stop = text.find(". ", token.end)
-    last = min(last, stop if stop >= 0 else last)
+    full_stop = text.find(". ", token.end)
+    last = min(last, full_stop if full_stop >= 0 else last)
     return token.end, min(last, following.start) if following else last
 
 

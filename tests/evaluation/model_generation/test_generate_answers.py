@@ -87,13 +87,13 @@ def fused(function, at, after):
 
 @pytest.mark.parametrize("kind", ["mmdu", "single"])
 def test_a_run_that_goes_on_equals_one_that_was_not_stopped(kind, whole, request, model, tmp_path, monkeypatch):
-    """Stopped at several steps of decoding, and before and after each file appears."""
+    """Stopped within decoding, and before and after a file appears: the record, answers, the predictions."""
     data, size = request.getfixturevalue(kind), {"mmdu": 2, "single": 4}[kind]
     engine = Engine.load(model, device="cpu")
     monkeypatch.setattr(Engine, "load", lambda *a, **k: engine)
     files = {"mmdu": 8, "single": 6}[kind]  # the record twice, dialogues or parts, the predictions
-    points = [(Decoder, "step", at, True) for at in (1, 9, 20)]
-    points += [(os, "replace", at, after) for at in range(1, files + 1) for after in (False, True)]
+    points = [(Decoder, "step", 9, True), (os, "replace", 1, True), (os, "replace", 3, False)]
+    points += [(os, "replace", files - 1, False), (os, "replace", files - 1, True), (os, "replace", files, False)]
     for number, (target, name, at, after) in enumerate(points):
         out = tmp_path / str(number) / kind
         with monkeypatch.context() as patch, pytest.raises(Killed):

@@ -132,6 +132,9 @@ class StageArguments:
 
     vision_lr: float | None = field(default=None, metadata={"help": "learning rate of the vision tower"})
     merger_lr: float | None = field(default=None, metadata={"help": "learning rate of the merger"})
+    vision_cache_mib: float = field(
+        default=512, metadata={"help": "frozen vision features kept on the device, four times as much on the host"}
+    )
     warmup_ratio: float = field(default=0.0, metadata={"help": "fraction of the steps; becomes warmup_steps < 1"})
 
     def apply_warmup_ratio(self) -> None:
@@ -166,9 +169,6 @@ class GrpoArguments(StageArguments, GRPOConfig):
     )
     shared_prefix: bool = field(
         default=True, metadata={"help": "run each prompt once per group; False is TRL's own path"}
-    )
-    vision_cache_mib: float = field(
-        default=512, metadata={"help": "frozen vision features kept on the device, four times as much on the host"}
     )
     resample_flat: int = field(
         default=0, metadata={"help": "rounds of further prompts, at most, to replace groups of constant reward"}

@@ -42,7 +42,7 @@ QUESTIONS = (
     "自然保护区边界是否被侵占？",
     "2023-2024年土地利用结构变化趋势？",
 )
-# Issue 4, point 1, of 40 million pixels on two cores; memory as for a full tile.
+# Limits for 40 million pixels on two cores; memory as for a full tile.
 MOST_FIRST_S, MOST_AGAIN_S, MOST_GIB = 120.0, 2.0, 4.0
 # Calls of each module that are timed one by one; land cover is learned for both dates at once, so its seconds overlap.
 STAGES: dict[ModuleType, str] = {

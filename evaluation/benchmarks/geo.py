@@ -50,7 +50,7 @@ from src.geo.raster import atomic_path, read_raster
 from src.geo.scene import CLEAR
 from src.geo.workspace import open_workspace
 
-# Issue 3, point 6, of a full tile (10980 pixels a side) on two cores.
+# Limits for a full tile (10980 pixels a side) on two cores.
 MOST_SECONDS, MOST_GIB = 20 * 60, 4.0
 # Calls of each module that are timed one by one.
 STAGES: dict[ModuleType, str] = {

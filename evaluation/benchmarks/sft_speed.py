@@ -5,7 +5,8 @@
 Dialogues shaped like MMDU-45k (2 to 5 pictures, 1 to 27 turns, long and uneven), scaled down to ``--mean_tokens``. Both
 ways train the same random model on the same samples, batch 4: the plain way pads batches that were grouped by length
 (as ``group_by_length`` does), with the library's own attention; ours packs batches in random order. Samples are encoded
-beforehand, so that the step itself is compared. Tokens are those of the dialogues, padding not counted.
+beforehand, so that the step itself is compared, and no picture feature is kept: an epoch shows each picture once.
+Tokens are those of the dialogues, padding not counted.
 """
 
 import argparse
@@ -77,6 +78,7 @@ def make_trainer(folder: Path, args: argparse.Namespace, *, packed: bool) -> Sft
         use_cpu=not torch.cuda.is_available(),
         report_to=[],
         padding_free=packed,
+        vision_cache_mib=0,
         gradient_checkpointing=False,
     )
     trainer = SftTrainer(model, config)

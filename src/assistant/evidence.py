@@ -34,6 +34,8 @@ Metric = Callable[[Query, County, Progress], Evidence]
 _SAID_ONLY = ("unit", "source", "formats", "status")
 _WORDS = frozenset({"clarify", "refuse", "unsupported", "describe"})
 _NOT_CACHED = _WORDS | {"convert", "explain_diff"}
+# A later measurement may find the patch.
+_NOT_YET = frozenset({"no_patch", "need_patch"})
 
 
 def rank(query: Query, county: County, progress: Progress) -> Evidence:
@@ -97,7 +99,7 @@ def gather(query: Query, county: County, progress: Progress | None = None) -> Ev
     evidence = None if query.metric in _NOT_CACHED else _cached(path, query)
     if evidence is None:
         evidence = _measured(query, county, tell).model_copy(update={"inputs": inputs})
-        if query.metric not in _NOT_CACHED:
+        if query.metric not in _NOT_CACHED and evidence.reason not in _NOT_YET:
             write_text(path, evidence.model_dump_json())
     tell("done", 1.0)
     return _reviewed(evidence, county)

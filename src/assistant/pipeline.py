@@ -10,6 +10,7 @@ stands in the evidence. What it says about a picture is an impression and
 carries no evidence.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from src.assistant.answer import Answer, compose
 from src.assistant.county import County, Progress
 from src.assistant.evidence import gather
 from src.assistant.parse import parse
-from src.assistant.query import Query
+from src.assistant.query import Known, Query
 from src.assistant.reading.choose import choose, nearest_forms
 from src.assistant.record import Evidence
 from src.assistant.rephrase import rephrase
@@ -28,6 +29,8 @@ from src.assistant.review import CAUSES, FALSE_CHANGE, ReviewLog
 # Asked about an answer, not about the land: they look at the period and place of the answer before.
 _ABOUT_ANSWER = frozenset({"accuracy", "provenance", "export"})
 _LISTED_CHOICES = 8
+
+_LOG = logging.getLogger(__name__)
 
 
 class LanguageModel(Protocol):
@@ -87,7 +90,7 @@ class Assistant:
             known = known.model_copy(update={"patch_ids": tuple(row.id for row in dialogue.last.evidence.patches)})
         query = parse(question, as_of=as_of, known=known, previous=dialogue.previous)
         if (query.metric, query.reason) == ("clarify", "unknown") and self.model is not None:
-            query = choose(question, self.model, as_of=as_of, known=known, previous=dialogue.previous) or query
+            query = self._chosen(question, self.model, known, dialogue.previous) or query
         if query.metric in _ABOUT_ANSWER and dialogue.previous is not None and query.t1 is None and query.t2 is None:
             before = dialogue.previous
             query = query.changed(
@@ -114,8 +117,7 @@ class Assistant:
         template, said = compose(evidence), None
         refused: tuple[str, ...] = ()
         if self.say_again and self.model is not None and evidence.status == "measured":
-            said, problems = rephrase(evidence, template, self.model)
-            refused = tuple(f"{one.kind}: {one.found}" for one in problems)
+            said, refused = self._reworded(evidence, template, self.model)
         answer = Answer(
             question=question,
             text=said or template,
@@ -137,6 +139,23 @@ class Assistant:
             progress: is told the steps of long measurements.
         """
         return self.answer(self.understand(question, dialogue), question, dialogue, progress)
+
+    def _chosen(self, question: str, model: LanguageModel, known: Known, previous: Query | None) -> Query | None:
+        """The model's choice among the forms; None where it has none or fails."""
+        try:
+            return choose(question, model, as_of=self.county.as_of, known=known, previous=previous)
+        except Exception:  # whatever a model or server raises, the nearest forms can be offered
+            _LOG.exception("the model could not choose a form")
+            return None
+
+    def _reworded(self, evidence: Evidence, template: str, model: LanguageModel) -> tuple[str, tuple[str, ...]]:
+        """The answer in the model's words, or the template and what spoke against them; a model may fail."""
+        try:
+            said, problems = rephrase(evidence, template, model)
+        except Exception as error:  # whatever a model or server raises, the measured answer stands
+            _LOG.exception("the model could not reword an answer")
+            return template, (f"model: {type(error).__name__}",)
+        return said, tuple(f"{one.kind}: {one.found}" for one in problems)
 
     def _reviewed(self, query: Query, last: Evidence | None, user: str) -> Evidence:
         """Sets the state of the patch named; asks which one where none is."""

@@ -211,12 +211,12 @@ def build_model(config: Any, seed: int = 0) -> PreTrainedModel:
     return model
 
 
-def build_variant(out: Path, size: str = "tiny", family: str = "qwen2_5_vl", seed: int = 0) -> Path:
+def build_variant(out: Path, size: str | NanoSize = "tiny", family: str = "qwen2_5_vl", seed: int = 0) -> Path:
     """Save an untrained model with the shipped tokenizer, for tests and benchmarks.
 
     Args:
         out: folder to write; loads with from_pretrained.
-        size: key of SIZES.
+        size: key of SIZES, or widths and depths.
         family: key of FAMILIES.
         seed: seed of the random weights.
     """

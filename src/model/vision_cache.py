@@ -29,6 +29,12 @@ def picture_key(pixel_values: torch.Tensor, grid: torch.Tensor) -> str:
     return digest.hexdigest()
 
 
+def picture_keys(pixel_values: torch.Tensor, grids: torch.Tensor) -> list[str]:
+    """``picture_key`` of each picture of a batch: pixels one after another, grids (n, 3)."""
+    parts = torch.split(pixel_values, grids.prod(-1).tolist())
+    return [picture_key(pixels, grid) for pixels, grid in zip(parts, grids, strict=True)]
+
+
 def can_cache(model: nn.Module) -> bool:
     """Whether the blocks of the vision tower are frozen and carry no adapter."""
     visual = vision_language_core(model).visual

@@ -1,6 +1,6 @@
 """The dialogue of a session, as it is kept, as the conversation shows it, and as model and assistant need it.
 
-Turns lie in the session store. A user's turn is ``{"text", "media": [{"kind", "name", "frames"}]}`` with frames as
+Turns lie in the session store. A user's turn is ``{"text", "media": [{"kind", "name", "frames", "fps"}]}`` with frames as
 paths inside the session; an answer is ``{"text", "answer"}`` with the whole Answer; a notice, such as an error, has
 the text alone.
 """
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from src.assistant.pipeline import Dialogue
 
 _KEPT_DIALOGUES = 256
-# Frames of a video are taken at even distances; how many a second is not kept, so the model is told one a second.
-_FPS = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,12 @@ def say_user(store: SessionStore, session: Session, text: str, media: Sequence[M
     """Remember a question with its pictures."""
     root = session.root.resolve()
     stored = [
-        {"kind": one.kind, "name": one.name, "frames": [str(path.resolve().relative_to(root)) for path in one.frames]}
+        {
+            "kind": one.kind,
+            "name": one.name,
+            "frames": [str(path.resolve().relative_to(root)) for path in one.frames],
+            "fps": one.fps,
+        }
         for one in media
     ]
     store.append(session, "user", {"text": text, "media": stored})
@@ -165,7 +168,7 @@ def _parts(session: Session, message: Message) -> list[dict[str, Any]]:
     for media in message.media:
         frames = [_picture(session.path(name)) for name in media["frames"]]
         if media["kind"] == "video":
-            parts.append({"type": "video", "frames": frames, "fps": _FPS})
+            parts.append({"type": "video", "frames": frames, "fps": media["fps"]})
         else:
             parts.append({"type": "image", "image": frames[0]})
     return parts

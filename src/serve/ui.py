@@ -156,7 +156,7 @@ def _data(labels: Labels, context: PageContext) -> dict[str, Any]:
         found["data_log"] = gr.HTML(elem_id="data-log")
         with gr.Column(visible=False, elem_id="form") as found["form"]:
             found["form_title"] = gr.HTML()
-            found["form_choices"] = tuple(gr.Dropdown(choices=[], visible=False) for _ in range(SLOTS))
+            found["form_choices"] = tuple(gr.Radio(choices=[], visible=False) for _ in range(SLOTS))
             found["form_texts"] = tuple(gr.Textbox(visible=False) for _ in range(SLOTS))
             with gr.Row():
                 found["form_go"] = labels.put(gr.Button, {"value": "continue"}, size="sm", variant="primary")

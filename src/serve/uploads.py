@@ -59,12 +59,14 @@ class Media:
         name: as the asker knows it.
         frames: PNG files in the session: one of a picture, some of a video.
         say: what was done with it.
+        fps: frames per second of a video, of those kept.
     """
 
     kind: Literal["image", "video"]
     name: str
     frames: tuple[Path, ...]
     say: Say
+    fps: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,12 @@ def take_media(store: SessionStore, session: Session, path: Path, name: str | No
         raise UploadError(_say("media_kind", name=shown, suffixes=" ".join((*PICTURES, *VIDEOS))))
     _check_size(path, shown, VIDEO_BYTES if video else PICTURE_BYTES)
     source = _put(store, session, path, shown)
+    fps = 1.0
     try:
         if video:
             result = run_job("video", _VIDEO, path=str(source), folder=str(source.parent))
             frames = tuple(sorted(source.parent.glob("frame_*.png")))
+            fps = len(frames) / (result["seconds"] or 1.0)
             say = _say("video", name=shown, seconds=f"{result['seconds']:.0f}", n=len(frames))
         else:
             target = source.with_name("view.png")
@@ -134,7 +138,7 @@ def take_media(store: SessionStore, session: Session, path: Path, name: str | No
         shutil.rmtree(source.parent, ignore_errors=True)
         raise UploadError(explain(error, shown)) from error
     source.unlink(missing_ok=True)
-    return Media("video" if video else "image", shown, frames, say)
+    return Media("video" if video else "image", shown, frames, say, fps)
 
 
 def pictures_of(media: Media) -> list[Image.Image]:

@@ -282,7 +282,7 @@ def take_steps(run: Run, trainer: Any, configured_tokens: int) -> None:
         return report.not_run(_STEP_CHECKS, "a trainable weight")
     trainer.remove_callback(PrinterCallback)
     before, gradients = probes.Weights.of(model), probes.GradientWatch()
-    with probes.PeakMemory(device) as memory, probes.watched_tokens(model) as sizes:
+    with probes.PeakMemory(model) as memory, probes.watched_tokens(model) as sizes:
         taken = report.attempt(_STEP_CHECKS[0], _steps, trainer, gradients)
     if not isinstance(taken, int):
         if isinstance(taken, Check):
@@ -325,7 +325,7 @@ def _memory_use(
         weights=sum(parameter.nbytes for parameter in trainer.model.parameters()),
         gradients=gradients,
         optimizer=optimizer,
-        activations=max(0, memory.peak - memory.base - gradients - optimizer),
+        activations=max(0, memory.peak - gradients - optimizer),
         tokens=tokens,
         configured_tokens=configured_tokens,
         masters=4 * sum(parameter.numel() for parameter in half) if run.zero else 0,

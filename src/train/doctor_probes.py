@@ -5,16 +5,17 @@ that the run itself would use, so what it sees is what the run would do.
 """
 
 import copy
-import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 from transformers import GenerationConfig, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from src.constants import IGNORE_INDEX
@@ -25,43 +26,68 @@ from src.model.patches import vision_language_core
 _PICTURE_KEYS = ("pixel_values", "image_grid_thw")
 # Answer positions looked at per row: their logits are as wide as the vocabulary.
 _MAX_POSITIONS = 64
-_POLL_SECONDS = 0.01
+
+
+class TensorBytes(TorchDispatchMode):
+    """Counts the bytes of tensors made while it is on, each storage once, until it is freed.
+
+    Attributes:
+        peak: most bytes alive at once.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.peak = self._now = 0
+        self._alive: dict[int, weakref.ref[Any]] = {}
+        self._before = {value.untyped_storage().data_ptr() for value in (*model.parameters(), *model.buffers())}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and look at what it made."""
+        result = func(*args, **(kwargs or {}))
+        tree_map_only(torch.Tensor, self._count, result)
+        return result
+
+    def _count(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = id(storage), storage.nbytes()
+        if key in self._alive or storage.data_ptr() in self._before:
+            return
+
+        def freed(_: Any) -> None:
+            self._alive.pop(key, None)
+            self._now -= size
+
+        self._alive[key] = weakref.ref(storage, freed)
+        self._now += size
+        self.peak = max(self.peak, self._now)
 
 
 class PeakMemory:
-    """Measures the highest memory use of a block: CUDA's allocator, or the process's resident set on a CPU.
+    """Measures the tensor bytes that a block takes beyond a model: by CUDA's allocator, or counted on a CPU.
 
     Attributes:
-        base: bytes in use on entry.
-        peak: most bytes in use since then.
+        peak: most bytes at once.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
-        self.base = self.peak = 0
+    def __init__(self, model: nn.Module) -> None:
+        self._cuda = next(model.parameters()).is_cuda
+        self._tensors = TensorBytes(model)
+        self._base = self.peak = 0
 
     def __enter__(self) -> "PeakMemory":
         if self._cuda:
             torch.cuda.reset_peak_memory_stats()
-            self.base = self.peak = torch.cuda.memory_allocated()
+            self._base = torch.cuda.memory_allocated()
         else:
-            self.base = self.peak = psutil.Process().memory_info().rss
-            self._thread.start()
+            self._tensors.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._cuda:
-            self.peak = torch.cuda.max_memory_allocated()
+            self.peak = torch.cuda.max_memory_allocated() - self._base
         else:
-            self._done.set()
-            self._thread.join()
-
-    def _poll(self) -> None:
-        process = psutil.Process()
-        while not self._done.wait(_POLL_SECONDS):
-            self.peak = max(self.peak, process.memory_info().rss)
+            self._tensors.__exit__(*error)
+            self.peak = self._tensors.peak
 
 
 def unit_of(name: str) -> str:

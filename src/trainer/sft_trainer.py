@@ -1,14 +1,17 @@
 """Trainer of stage 1: token-weighted loss, one learning rate per component, logged answers."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import nn
 from torch.nn.functional import cross_entropy
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from src.constants import IGNORE_INDEX
 from src.model.patches import vision_language_core
+from src.model.vision_cache import VisionCache, can_cache, picture_keys
 from src.trainer.packing import pack_dialogues, packed_text_attention
 from src.trainer.param_groups import ComponentOptimizer
 
@@ -22,12 +25,18 @@ class SftTrainer(ComponentOptimizer):
     ``num_items_in_batch``, so the declaration is overruled here, and the loss
     is the mean over all assistant tokens of the accumulated batch on all ranks.
 
-    With ``--padding_free`` the dialogues of a batch are packed into one row.
+    With ``--padding_free`` the dialogues of a batch are packed into one row, and a picture whose tower is frozen is
+    encoded once for all steps.
     """
 
     def __init__(self, model: nn.Module, *args: Any, **kwargs: Any) -> None:
         super().__init__(model, *args, **kwargs)
         self.model_accepts_loss_kwargs = True
+        given: Any = self.args
+        self.vision_cache: VisionCache | None = None
+        # Under ZeRO-3 all ranks must run the same modules, and a cache is filled differently on each.
+        if given.padding_free and given.vision_cache_mib and can_cache(model) and not is_deepspeed_zero3_enabled():
+            self.vision_cache = VisionCache(model, given.vision_cache_mib, 4 * given.vision_cache_mib)
 
     def _packs(self, inputs: dict[str, Any]) -> bool:
         args: Any = self.args
@@ -53,7 +62,7 @@ class SftTrainer(ComponentOptimizer):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         core = vision_language_core(model)
         packed, targets = pack_dialogues(core, inputs)
-        with packed_text_attention(core):
+        with packed_text_attention(core), self._encoding(inputs):
             if self.args.use_liger_kernel:
                 # Liger fuses the head with the loss and skips ignored labels itself.
                 places = packed.pop("logits_to_keep")
@@ -68,6 +77,12 @@ class SftTrainer(ComponentOptimizer):
             # Gradients are averaged over the ranks, tokens are counted over all of them.
             loss = total / num_items_in_batch * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _encoding(self, inputs: dict[str, Any]) -> AbstractContextManager[None]:
+        """Inside, pictures that were encoded before are not encoded again; a batch with videos is left alone."""
+        if self.vision_cache is None or "pixel_values" not in inputs or "pixel_values_videos" in inputs:
+            return nullcontext()
+        return self.vision_cache.pictures(picture_keys(inputs["pixel_values"], inputs["image_grid_thw"]))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load a whole model by its own loader.

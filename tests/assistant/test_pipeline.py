@@ -65,6 +65,25 @@ def test_a_lying_model_is_not_shown(county):
     assert "123456789" not in answer.text
 
 
+class Broken(Parrot):
+    """A model that fails at everything."""
+
+    def generate(self, messages, **_):
+        raise RuntimeError("out of memory")
+
+    def score(self, messages, choices):
+        raise RuntimeError("out of memory")
+
+
+def test_a_failing_model_costs_no_answer(county):
+    assistant = Assistant(county, model=Broken(), say_again=True)
+    answer = assistant.ask("2024年新增耕地面积是多少？", Dialogue())
+    assert (answer.source, answer.refused) == ("template", ("model: RuntimeError",))
+    assert answer.text == Assistant(county).ask("2024年新增耕地面积是多少？", Dialogue()).text
+    lost = assistant.ask("咕噜咕噜", Dialogue()).evidence
+    assert lost.reason == "unknown" and lost.choices
+
+
 def test_a_review_needs_a_patch_and_a_cause(assistant):
     dialogue = Dialogue(user="wang")
     listed = assistant.ask("2024年有哪些变化图斑？", dialogue).evidence

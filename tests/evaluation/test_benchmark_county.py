@@ -11,7 +11,7 @@ from src.errors import InputError
 
 def run(work, *flags):
     """Exit code and JSON of one run."""
-    words = ["county", "--work", work, "--out", work / "r.json", "--county_px", 96, "--label_share", 1, *flags]
+    words = ["county", "--work", work, "--out", work / "r.json", "--county_px", 128, "--label_share", 1, *flags]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(word) for word in words])
         patch.setattr(county, "QUESTIONS", county.QUESTIONS[:1])

@@ -47,10 +47,11 @@ def fill(visitor, answers):
         before = page.locator("#form").inner_text()
         for label, value in answers.items():
             box = page.locator("#form").get_by_label(label, exact=True)
-            if box.count() and box.first.is_visible():
+            choice = page.locator("#form").get_by_role("radio", name=value)
+            if choice.count() and choice.first.is_visible():
+                choice.first.check()
+            elif box.count() and box.first.is_visible():
                 box.first.fill(value)
-                if box.first.get_attribute("role") == "combobox":
-                    page.get_by_role("option", name=value).first.click()
         page.get_by_role("button", name="继续").click()
         changed = "text => { const f = document.querySelector('#form'); return !f || f.innerText !== text }"
         page.wait_for_function(changed, arg=before, timeout=ANSWER_MS)

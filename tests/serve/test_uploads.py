@@ -142,6 +142,7 @@ def test_a_video_becomes_frames_in_order(store, session, tmp_path):
     frames = pictures_of(media)
     means = [np.asarray(frame).mean() for frame in frames]
     assert media.kind == "video" and len(frames) == upload_jobs.FRAMES
+    assert media.fps == pytest.approx(upload_jobs.FRAMES / 2, rel=0.1)
     assert means == sorted(means) and means[0] < 40 and means[-1] > 200
 
 

@@ -51,12 +51,12 @@ def samples(folder, tmp_path_factory):
     return processor, [dataset[index] for index in range(len(rows))]
 
 
-def make_trainer(folder, out, *, packed: bool, checkpointing: bool = False) -> SftTrainer:
+def make_trainer(folder, out, *, packed: bool, checkpointing: bool = False, vision_lora: bool = True) -> SftTrainer:
     torch.manual_seed(0)
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
     if packed:
         pack_vision_windows(model)
-    lora = LoraArguments(lora_enable=True, vision_lora=True, lora_rank=4, lora_dropout=0.0)
+    lora = LoraArguments(lora_enable=True, vision_lora=vision_lora, lora_rank=4, lora_dropout=0.0)
     model = prepare_trainable(model, ModelArguments(model_id=str(folder), freeze_merger=False), lora)
     if checkpointing:
         model.enable_input_require_grads()
@@ -94,6 +94,24 @@ def test_same_loss_and_gradients(folder, samples, tmp_path, checkpointing):
     assert any("visual" in name and "lora_A" in name for name in grads_a)
     total_a, total_b = (torch.cat([g.flatten() for g in grads.values()]) for grads in (grads_a, grads_b))
     assert (total_a - total_b).norm() / total_a.norm() < 1e-5
+
+
+def test_pictures_of_a_frozen_tower_are_encoded_once(folder, samples, tmp_path):
+    """Four pictures, one of them in two dialogues; the second pass encodes none, and the merger trains alike."""
+    processor, rows = samples
+    batch = SftCollator(processor.tokenizer.pad_token_id)([*rows, rows[1]])
+    found = []
+    for packed in (False, True):
+        trainer = make_trainer(folder, tmp_path / str(packed), packed=packed, vision_lora=False)
+        model = trainer.model.train()
+        assert (trainer.vision_cache is not None) == packed
+        for _ in range(2):
+            trainer.compute_loss(model, dict(batch)).backward()
+        found.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert trainer.vision_cache.encoded == 4
+    assert any("merger" in name for name in found[0])
+    stock, ours = (torch.cat([gradient.flatten() for gradient in one.values()]) for one in found)
+    assert (stock - ours).norm() / stock.norm() < 1e-5
 
 
 def test_evaluation_packs_too_and_generation_is_left_alone(folder, samples, tmp_path):

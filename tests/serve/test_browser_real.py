@@ -1,0 +1,76 @@
+"""Real scenes through the page: given as files, asked about in words."""
+
+import re
+import shutil
+
+import geopandas as gpd
+import pytest
+import rasterio
+from shapely.geometry import box
+
+from src.geo.vector import write_vector
+from tests.serve.browser import ANSWER_MS, Visitor
+from tests.serve.test_browser_data import fill
+
+SLOVENIA = {
+    "传感器": "哨兵二号 L1C",
+    "处理级别": "一级大气顶 L1C",
+    "处理基线": "此前处理",
+    "像元值含义": "反射率 × 10000",
+}
+
+
+def middle(scene, target):
+    """A reserve over the middle of a scene."""
+    with rasterio.open(scene) as source:
+        left, bottom, right, top = source.bounds
+        crs = source.crs
+    wide, high = (right - left) / 4, (top - bottom) / 4
+    outline = box(left + wide, bottom + high, right - wide, top - high)
+    write_vector(target, gpd.GeoDataFrame({"name": ["试验保护区"]}, geometry=[outline], crs=crs))
+    return target
+
+
+def give(visitor: Visitor, path, answers, said):
+    """Upload one file, answer what the page asks about it, and wait for what it says then."""
+    page = visitor.page
+    visitor.upload("#files", path)
+    page.wait_for_selector(f"#files >> text={path.stem}", timeout=ANSWER_MS)
+    page.click("#add")
+    page.locator("#form:visible, #data-log li").first.wait_for(timeout=ANSWER_MS)
+    fill(visitor, answers)
+    page.wait_for_selector(f"#data-log >> text={said}", timeout=ANSWER_MS)
+
+
+def figures(text):
+    """Areas and counts of an answer."""
+    return re.findall(r"\d[\d,.]*\s*(?:亩|公顷|平方公里|平方千米|个)", text)
+
+
+def test_slovenia_is_measured_with_its_own_labels(visitor, test_data, tmp_path):
+    """Three dates of Sentinel-2 L1C and a zone: what changed, what the reserve holds, and what nobody can tell."""
+    source = test_data / "slovenia_s2_2015"
+    visitor.page.click("#data button >> nth=0")
+    for day in ("2015-07-11", "2015-08-30", "2015-09-09"):
+        path = source / f"slovenia_S2L1C_{day.replace('-', '')}.tif"
+        give(visitor, path, SLOVENIA | {"拍摄日期": day}, day)
+    reserve = middle(source / "slovenia_S2L1C_20150711.tif", tmp_path / "reserve.gpkg")
+    give(visitor, reserve, {}, "边界")
+    for question in ("2015年7月到9月有哪些变化图斑？", "2015年9月耕地面积是多少？", "自然保护区边界是否被侵占？"):
+        text = visitor.ask(question)
+        print(question, text)
+        assert "2015年" in text
+    print(visitor.ask("2023-2024年土地利用结构变化趋势？"))
+
+
+def test_taizhou_gives_spectral_change_alone(visitor, test_data, tmp_path):
+    """Uncalibrated numbers: patches are found, classes are not guessed."""
+    source = test_data / "taizhou_landsat7_2000_2003"
+    visitor.page.click("#data button >> nth=0")
+    for day in ("2000-03-17", "2003-02-06"):
+        path = source / f"taizhou_LE07_{day.replace('-', '')}.tif"
+        answers = {"拍摄日期": day, "传感器": "陆地卫星 7", "处理级别": "未定标", "像元值含义": "未定标"}
+        give(visitor, path, answers, day)
+    for question in ("2000年3月到2003年2月有哪些变化图斑？", "2003年新增建设用地面积是多少？"):
+        text = visitor.ask(question)
+        print(question, text)

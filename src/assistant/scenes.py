@@ -165,6 +165,8 @@ def pick_states(found: Sequence[Candidate], t1: str, t2: str) -> tuple[Scene, Sc
 def pick_window(found: Sequence[Candidate], t1: str, t2: str) -> tuple[Scene, Scene, tuple[SceneUse, ...]]:
     """The pair for what turned up in a window: last clear scene in it, and last clear one up to its start.
 
+    Where nothing clear lies before it, the first clear scene in it, so that a part of the window can be answered.
+
     Args:
         found: from ``candidates``.
         t1: day before the window, ISO.
@@ -172,7 +174,7 @@ def pick_window(found: Sequence[Candidate], t1: str, t2: str) -> tuple[Scene, Sc
 
     Raises:
         NoScene: "NO_CLEAR_IMG" where scenes of the window are all cloudy, "no_scene" where there are none,
-            "one_date" where none lies before it.
+            "one_date" where only one can be compared.
     """
     inside = [one for one in found if t1 < one.day <= t2]
     clear = [one for one in inside if one.clear]
@@ -181,11 +183,12 @@ def pick_window(found: Sequence[Candidate], t1: str, t2: str) -> tuple[Scene, Sc
     last = max(clear, key=lambda one: (one.day, one.clear_share))
     earlier = [one for one in found if one.day <= t1 and _days(one.day, t1) <= FARTHEST_DAYS]
     usable = [one for one in earlier if one.clear and comparable(one.scene, last.scene)]
-    if not usable:
+    within = [one for one in clear if one.day < last.day and comparable(one.scene, last.scene)]
+    if not usable and not within:
         raise NoScene("one_date", _uses([*earlier, *inside], {}, []))
-    first = max(usable, key=lambda one: (one.day, one.clear_share))
+    first = max(usable, key=lambda one: (one.day, one.clear_share)) if usable else min(within, key=lambda one: one.day)
     looked_at = [one for one in [*earlier, *inside] if one.day >= first.day]
-    why = {first.scene.record.id: "before_window", last.scene.record.id: "window"}
+    why = {first.scene.record.id: "before_window" if usable else "window", last.scene.record.id: "window"}
     return first.scene, last.scene, _uses(looked_at, why, [first, last])
 
 

@@ -1,7 +1,7 @@
 """The dialogue of a session, as it is kept, as the conversation shows it, and as model and assistant need it.
 
-Turns lie in the session store. A user's turn is ``{"text", "media": [{"kind", "name", "frames", "fps"}]}`` with frames as
-paths inside the session; an answer is ``{"text", "answer"}`` with the whole Answer; a notice, such as an error, has
+Turns lie in the session store. A user's turn is ``{"text", "media": [{"kind", "name", "frames", "fps"}]}`` with frames
+as paths inside the session; an answer is ``{"text", "answer"}`` with the whole Answer; a notice, such as an error, has
 the text alone.
 """
 

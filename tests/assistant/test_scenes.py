@@ -149,6 +149,13 @@ def test_a_window_of_clouds_an_empty_one_and_one_without_a_past():
     assert error.value.reason == "one_date"
 
 
+def test_a_window_without_a_scene_before_it_starts_at_its_first_clear_one():
+    found = table(("2024-12-03", 0.2), ("2024-12-10", 1.0), ("2024-12-17", 1.0), ("2024-12-26", 1.0))
+    first, last, uses = pick_window(found, "2024-12-01", "2024-12-31")
+    assert (first.record.date, last.record.date) == ("2024-12-10", "2024-12-26")
+    assert {use.why for use in uses if use.used} == {"window"}
+
+
 def test_the_latest_pair_is_a_year_apart_where_it_can_be():
     found = table(("2022-12-22", 1.0), ("2023-12-24", 1.0), ("2024-11-28", 1.0), ("2024-12-26", 1.0))
     assert dates(pick_latest_pair(found)) == ("2023-12-24", "2024-12-26")

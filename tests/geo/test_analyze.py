@@ -17,6 +17,7 @@ from src.errors import InputError
 from src.geo.analyze import analyze
 from src.geo.areas import block_areas_m2
 from src.geo.blocks import Block, DaskRunner, ThreadRunner
+from src.geo.cover import network
 from src.geo.estimates.design import Target, draw_sample
 from src.geo.estimates.sheet import SHEET
 from src.geo.evidence import is_sealed
@@ -29,6 +30,14 @@ from src.geo.workspace import Options, add, init_workspace, open_workspace
 
 DATES = ("2023-09-20", "2024-09-25")
 REQUEST = Request(*DATES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_epochs():
+    """Land cover learned in a fraction of the time: what is tested here does not depend on how well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "_EPOCHS", (2, 4))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
     python -m evaluation.tables            # rewrite
     python -m evaluation.tables --check    # exit 1 where a table is out of date
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` and comes
-from the file of TABLES with that name.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Those of
+TABLES come from reports of ``evaluation.story``, ``speed`` from the benchmarks
+of both stages' steps.
 """
 
 import argparse
@@ -36,11 +37,23 @@ GAIN = {
     "zh": "阶段二相对阶段一的采样提升：{value:+.3f}（95 % {low:+.3f} 至 {high:+.3f}）；"
     "同时超过两条基线的题型：{kinds}。",
 }
+SPEED_HEAD = {
+    "en": ("training step", "the usual way", "ours", "times as fast", "range"),
+    "zh": ("训练一步", "通常做法", "本系统", "倍数", "范围"),
+}
+SPEED_ROW = {
+    "grpo": {"en": "stage 2, {} completions per prompt", "zh": "阶段二，每个提示 {} 个回答"},
+    "sft": {"en": "stage 1, dialogues of uneven length", "zh": "阶段一，长短不一的对话"},
+    "tokens": {"en": "{:.0f} tokens/s", "zh": "每秒 {:.0f} token"},
+    "seconds": {"en": "{:.2f} s", "zh": "{:.2f} 秒"},
+}
 NONE = {"en": "no type", "zh": "无"}
 
 
 def render(name: str, lang: str) -> str:
     """One table as Markdown; empty where no result is committed."""
+    if name == "speed":
+        return _table(SPEED_HEAD[lang], [*_grpo_speed(lang), *_sft_speed(lang)])
     rows, notes = [], []
     for file, title in TABLES[name].items():
         path = RESULTS / file
@@ -48,10 +61,35 @@ def render(name: str, lang: str) -> str:
             report = json.loads(path.read_text(encoding="utf-8"))
             rows += [_row(title[lang], stage, figures) for stage, figures in report["stages"].items()]
             notes.append(f"{title[lang]}: {_gain(report, lang)}")
+    return _table(HEAD[lang], rows, "", *notes)
+
+
+def _table(head: tuple[str, ...], rows: list[str], *notes: str) -> str:
     if not rows:
         return ""
-    lines = ["| " + " | ".join(HEAD[lang]) + " |", "|" + "---|" * len(HEAD[lang]), *rows, "", *notes]
-    return "\n".join(lines) + "\n"
+    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *rows, *notes]) + "\n"
+
+
+def _grpo_speed(lang: str) -> list[str]:
+    path, rows = RESULTS / "grpo_speed.json", []
+    results = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+    for found in sorted(results, key=lambda found: int(found["group"])):
+        low, high = found["ratio_range"]
+        times = [SPEED_ROW["seconds"][lang].format(found[key]) for key in ("stock_seconds", "ours_seconds")]
+        cells = [SPEED_ROW["grpo"][lang].format(found["group"]), *times]
+        rows.append("| " + " | ".join([*cells, f"{found['ratio_median']:.2f}", f"{low:.2f}-{high:.2f}"]) + " |")
+    return rows
+
+
+def _sft_speed(lang: str) -> list[str]:
+    path = RESULTS / "sft_speed.json"
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    low, high = found["ratio_range"]
+    speeds = [SPEED_ROW["tokens"][lang].format(found["tokens_per_second"][way]) for way in ("padded", "packed")]
+    cells = [SPEED_ROW["sft"][lang], *speeds, f"{found['ratio_median']:.2f}", f"{low:.2f}-{high:.2f}"]
+    return ["| " + " | ".join(cells) + " |"]
 
 
 def _row(title: str, stage: str, figures: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ def test_readmes_are_up_to_date():
 def test_both_readmes_have_every_table():
     for name in tables.READMES:
         text = (tables.REPO / name).read_text(encoding="utf-8")
-        for table in tables.TABLES:
+        for table in (*tables.TABLES, "speed"):
             assert f"<!-- table: {table} -->" in text, (name, table)
 
 
@@ -29,3 +29,16 @@ def test_table_from_a_hand_made_report(tmp_path, monkeypatch):
     assert "+0.060 (95 % +0.020 to +0.100)" in text
     assert "share, count" in text
     assert tables.render("real", "en") == ""
+
+
+def test_speed_table_from_hand_made_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert tables.render("speed", "en") == ""
+    found = {"group": 8, "stock_seconds": 6.0, "ours_seconds": 2.0, "ratio_median": 3.0, "ratio_range": [2.5, 3.5]}
+    results = {"results": [found, found | {"group": 2}]}
+    (tmp_path / "grpo_speed.json").write_text(json.dumps(results), encoding="utf-8")
+    sft = {"tokens_per_second": {"padded": 100.4, "packed": 250.0}, "ratio_median": 2.49, "ratio_range": [2.4, 2.6]}
+    (tmp_path / "sft_speed.json").write_text(json.dumps(sft), encoding="utf-8")
+    lines = tables.render("speed", "en").splitlines()
+    assert lines[2] == "| stage 2, 2 completions per prompt | 6.00 s | 2.00 s | 3.00 | 2.50-3.50 |"
+    assert lines[4] == "| stage 1, dialogues of uneven length | 100 tokens/s | 250 tokens/s | 2.49 | 2.40-2.60 |"

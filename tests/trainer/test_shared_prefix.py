@@ -141,6 +141,30 @@ def test_same_log_probabilities_and_gradients(monkeypatch, family, tmp_path, opt
     assert_same(*results)
 
 
+@pytest.mark.parametrize("iterations", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_same_curve_over_fifty_steps(monkeypatch, family, tmp_path, iterations):
+    """The real training loop on replayed completions, with one and with several iterations per batch."""
+    curves, weights = [], []
+    for shared in (False, True):
+        options = {"max_steps": 50, "num_iterations": iterations, "learning_rate": 2e-3, "logging_steps": 1}
+        trainer = make_trainer(
+            family, tmp_path / str(shared), shared=shared, save_strategy="no", disable_tqdm=True, **options
+        )
+        trainer.train_dataset = rows()
+        calls = iter(range(50))
+        monkeypatch.setattr(
+            trainer,
+            "_generate_single_turn",
+            lambda *_, trainer=trainer, calls=calls, **__: (some_completions(trainer, 8, next(calls)), None),
+        )
+        trainer.train()
+        curves.append(torch.tensor([log["loss"] for log in trainer.state.log_history if "loss" in log]))
+        weights.append(torch.cat([p.detach().flatten() for p in trainer.model.parameters() if p.requires_grad]))
+    assert len(curves[0]) == 50 and curves[0].std() > 1e-3
+    torch.testing.assert_close(curves[0], curves[1], rtol=1e-4, atol=1e-5)
+    assert (weights[0] - weights[1]).norm() / weights[0].norm() < 1e-4
+
+
 def test_groups_cut_by_a_micro_batch(monkeypatch, family, tmp_path):
     """Six of eight rows: the second group has two members."""
     results = []

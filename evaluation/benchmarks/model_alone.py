@@ -6,9 +6,9 @@ Places with a known area of every class: the later date of simulated counties of
 labelled scenes of Raleigh (Landsat 7) and Slovenia (Sentinel-2), whose western half of labels is the county's own
 survey and whose eastern half is asked about. The system is asked "2024年12月26日耕地面积是多少？", and so on for each
 class; the model is told the place's whole area and asked for the class in hectares, in the words it was trained on. Its
-answer is the first area in it. Relative error: difference over truth, of classes with at least ``LEAST_SHARE`` of the place;
-coverage: share of answers whose stated range holds the truth (the model states none). Refusals and answers without an
-area are counted apart. Intervals by resampling places.
+answer is the first area in it. Relative error: difference over truth, of classes with at least ``LEAST_SHARE`` of the
+place; coverage: share of answers whose stated range holds the truth (the model states none). Refusals and answers
+without an area are counted apart. Intervals by resampling places.
 """
 
 import argparse

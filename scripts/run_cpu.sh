@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole system on the nano model, no GPU, no network: simulate, train both stages, merge, answer, score.
 # usage: bash scripts/run_cpu.sh [OUT]   (default output/cpu); writes OUT/report.json. A finished step is not repeated.
-# Env: GRPO_STEPS (160), SFT_TWICE=1 also trains stage 1 for twice the steps and scores it beside stage 2.
+# Env: GRPO_STEPS (500), SFT_TWICE=1 also trains stage 1 for twice the steps and scores it beside stage 2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${1:-}" = --help ] && { sed -n '2,4s/^# //p' "$0"; exit 0; }
@@ -17,7 +17,6 @@ step() { # step NAME COMMAND...: run once, show and keep the seconds
   "$@"
   echo $((SECONDS - start)) > "$OUT/done/$name"; echo "== $name: $((SECONDS - start)) s"
 }
-
 simulate() { for s in "$@"; do py -m src.geo.simulate --out "$OUT/county_$s" --seed "$s" --size 512 \
   --sensor sentinel2_l2a --dates 2023-09-20,2024-09-25; done; }
 questions() { # questions OUT SPLIT DIALOGUES SEEDS...
@@ -26,12 +25,12 @@ questions() { # questions OUT SPLIT DIALOGUES SEEDS...
   py -m src.dataset.landuse_vqa "${flags[@]}" --out "$out" --only_split "$split" --per_chip 8 \
     --dialogues "$dialogues" --balance --overwrite; }
 nano=(--image_min_pixels 12544 --image_max_pixels 78400 --dataloader_num_workers 0 --bf16 False --report_to tensorboard)
-grpo=(--learning_rate 5e-4 --max_steps "${GRPO_STEPS:-160}" --gradient_checkpointing False)
+grpo=(--learning_rate 1e-3 --beta 0 --temperature 1.5 --max_steps "${GRPO_STEPS:-500}" --gradient_checkpointing False)
 stage1() { MODEL_NAME=assets/nano DATA_PATH="$OUT/train/mmdu_train.json" IMAGE_FOLDER="$OUT/train" OUTPUT_DIR="$1" \
   BATCH_PER_DEVICE=8 bash scripts/finetune_lora_vision.sh "${nano[@]}" --save_steps 50 --gradient_checkpointing False \
   --learning_rate 1e-3 --num_train_epochs "$2"; }
 stage2() { MODEL_NAME=assets/nano STAGE1="$OUT/sft" DATA_PATH="$OUT/train/vqa_train.jsonl" IMAGE_FOLDER="$OUT/train" \
-  OUTPUT_DIR="$OUT/grpo" DEEPSPEED=scripts/zero2.json BATCH_PER_DEVICE=32 GLOBAL_BATCH_SIZE=128 \
+  OUTPUT_DIR="$OUT/grpo" DEEPSPEED=scripts/zero2.json BATCH_PER_DEVICE=128 GLOBAL_BATCH_SIZE=256 NUM_GENERATIONS=16 \
   bash scripts/finetune_grpo.sh "${nano[@]}" "${grpo[@]}"; }
 doctor() { py -m src.train.doctor --model_id assets/nano --use_cpu True --output_dir "$OUT/doctor" --lora_enable True \
   --image_folder "$OUT/train" --json "$OUT/doctor_$1.json" --stage "$@" "${nano[@]}"; }
@@ -42,18 +41,19 @@ words() { local picture; picture=$(find "$OUT/test/images" -name '*.tif' | sort 
     echo "$q"; py -m src.serve.ask "$q" --image "$picture" --model-path "$OUT/merged"; done; }
 twice=(); [ "${SFT_TWICE:-0}" = 1 ] && twice=(--sft_twice "$OUT/sft_twice")
 story() { py -m evaluation.story --base assets/nano --sft "$OUT/sft" --grpo "$OUT/grpo" --merged "$OUT/merged" \
-  --data "$OUT/test/vqa_test.jsonl" --train_data "$OUT/train/vqa_train.jsonl" --merge_report "$OUT/merge.json" \
-  --timings "$OUT/done" --out "$OUT/report.json" "${twice[@]}"; }
+  --temperature 1.5 --data "$OUT/test/vqa_test.jsonl" --train_data "$OUT/train/vqa_train.jsonl" "${twice[@]}" \
+  --merge_report "$OUT/merge.json" --timings "$OUT/done" --out "$OUT/report.json"; }
 
-step simulate simulate 11 12 13 14 15 16 91 92 93
-step questions_train questions "$OUT/train" train 600 11 12 13 14 15 16
+train=(11 12 13 14 15 16 21 22 23 24 25 26 27 28)
+step simulate simulate "${train[@]}" 91 92 93
+step questions_train questions "$OUT/train" train 600 "${train[@]}"
 step questions_test questions "$OUT/test" test 0 91 92 93
 step validate py -m src.dataset.validate --data_path "$OUT/train/vqa_train.jsonl,$OUT/train/mmdu_train.json" --model_id assets/nano
 step doctor_sft doctor sft --data_path "$OUT/train/mmdu_train.json" --vision_lora True --lora_rank 32
 step stage1 stage1 "$OUT/sft" 1
 [ "${#twice[@]}" = 0 ] || step stage1_twice stage1 "$OUT/sft_twice" 2
 step doctor_grpo doctor grpo --stage1 "$OUT/sft" --data_path "$OUT/train/vqa_train.jsonl" --freeze_merger False \
-  --lora_rank 8 --num_generations 8 --max_completion_length 32 --beta 0.04 --temperature 0.9 --rows 32 "${grpo[@]}"
+  --lora_rank 8 --num_generations 16 --max_completion_length 32 --rows 32 "${grpo[@]}"
 step stage2 stage2
 step merge merge
 step words words

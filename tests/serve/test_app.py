@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bcrypt
 import httpx
+import psutil
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
@@ -276,6 +277,21 @@ def test_huge_requests_are_refused_before_they_are_read(server):
     big = httpx.post(f"{server.url}/gradio_api/queue/join", content=b"x" * (9 << 20))
     assert big.status_code == 413 and "上限" in big.json()["detail"] and "limit" in big.json()["detail"]
     assert httpx.get(server.url).status_code == 200
+
+
+def test_many_uploads_take_no_memory(server):
+    """R12: after the first hundred, four hundred further uploads leave the process as large as it was."""
+    process, sizes = psutil.Process(server.process.pid), []
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        client.get("/")
+        while client.get("/healthz").status_code != 200:  # the model is still being loaded
+            time.sleep(0.2)
+        for number in range(500):
+            sent = client.post("/gradio_api/upload", files={"files": (f"{number}.png", os.urandom(50_000))})
+            assert sent.status_code == 200, sent.text
+            if number in (99, 499):
+                sizes.append(process.memory_info().rss)
+    assert sizes[1] < 1.05 * sizes[0]
 
 
 def test_aborted_uploads_leave_no_orphans(server):

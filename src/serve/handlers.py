@@ -43,6 +43,8 @@ from src.serve.texts import Lang, say
 from src.serve.uploads import Media, UploadError, take_media
 
 LOG = logging.getLogger(__name__)
+# Answers on their way, those that wait their turn included; one more is refused at once.
+MOST_ASKING = 64
 # At most eight updates a second: each costs the server some milliseconds and the browser a drawing.
 UPDATE_S = 0.125
 # How long a stop waits for the stopped answer.
@@ -167,6 +169,10 @@ class Talk:
         desk, parts = self.desk, self.parts
         session = await asyncio.to_thread(desk.session, request)
         if session.id in desk.busy:
+            return
+        if len(desk.busy) >= MOST_ASKING:
+            # The question stays in the box.
+            yield {parts.live: _line(say("crowded", asking.lang))}
             return
         desk.busy.add(session.id)
         notice = ""

@@ -77,6 +77,10 @@ TEXT: dict[str, dict[str, str]] = {
     },
     # live block
     "understanding": {"zh": "理解问题", "en": "reading the question"},
+    "crowded": {
+        "zh": "现在提问的人太多，请稍后再试；您的问题还在输入框里",
+        "en": "too many people are asking; please try again soon, your question is still in the box",
+    },
     "waiting": {"zh": "前面还有 {n} 个量算任务", "en": "{n} measurements are before yours"},
     "measuring": {"zh": "量算中", "en": "measuring"},
     "writing": {"zh": "模型正在回答", "en": "the model is writing"},

@@ -14,7 +14,7 @@ from src.assistant.answer import compose
 from src.errors import InputError
 from src.serve.context import Loading, PageContext, ServeOptions
 from src.serve.data_panel import DataPanel, Pending
-from src.serve.handlers import Talk, language_of
+from src.serve.handlers import MOST_ASKING, Talk, language_of
 from src.serve.jobs import Done, Jobs, Step, StoppedError, Waiting
 from src.serve.panel import EXPORTS, Panel
 from src.serve.sessions import SessionStore
@@ -93,6 +93,18 @@ def test_a_measured_answer_shows_its_steps_then_its_text(page, evidence):
     said = chat_of(page)
     assert [one["role"] for one in said] == ["user", "assistant"]
     assert said[1]["content"].startswith(compose(evidence).splitlines()[0]) and "量算结果" in said[1]["content"]
+
+
+def test_a_crowd_is_told_so_at_once(page):
+    """R2: beyond the limit nothing is kept and the box keeps the question; later it is answered."""
+    question = {"text": "2024年新增耕地？", "files": []}
+    page.desk.busy |= {f"other {number}" for number in range(MOST_ASKING)}
+    (told,) = run(talk(page).ask(question, page.request, *SETTINGS))
+    assert list(told) == [page.parts.live] and say("crowded", "zh") in told[page.parts.live]
+    assert chat_of(page) == []
+    page.desk.busy.pop()
+    run(talk(page).ask(question, page.request, *SETTINGS))
+    assert [one["role"] for one in chat_of(page)] == ["user", "assistant"]
 
 
 def test_nothing_is_asked_where_nothing_was_typed(page):

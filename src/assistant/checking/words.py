@@ -20,40 +20,8 @@ from src.geo.patches.fields import CHANGE_TYPES
 from src.geo.zones import PARTS, ZONE_TYPES
 
 _ANY_FLOW = frozenset({"gain", "transition", "patches", "patch", "overlap", "towns", "converted", "place"})
-_RISE = frozenset(
-    {
-        "gain",
-        "net",
-        "difference",
-        "slope",
-        "rate",
-        "patches",
-        "patch",
-        "overlap",
-        "transition",
-        "towns",
-        "index",
-        "place",
-        "series",
-    }
-)
-_FALL = frozenset(
-    {
-        "loss",
-        "net",
-        "difference",
-        "slope",
-        "rate",
-        "patches",
-        "patch",
-        "overlap",
-        "transition",
-        "towns",
-        "index",
-        "place",
-        "series",
-    }
-)
+_CHANGES = frozenset("net difference slope rate patches patch overlap transition towns index place series".split())
+_RISE, _FALL = _CHANGES | {"gain"}, _CHANGES | {"loss"}
 _PATCHES = frozenset({"patch", "patches", "overlap", "place", "unit", "difference", "towns", "period"})
 _STATES = frozenset({"state", "series", "zone", "converted", "index"})
 

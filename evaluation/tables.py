@@ -5,7 +5,7 @@
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Those of
 TABLES come from reports of ``evaluation.story``, ``speed`` from the benchmarks
-of both stages' steps.
+of both stages' steps, ``words`` from ``evaluation.benchmarks.model_alone``.
 """
 
 import argparse
@@ -47,11 +47,23 @@ SPEED_ROW = {
     "tokens": {"en": "{:.0f} tokens/s", "zh": "每秒 {:.0f} token"},
     "seconds": {"en": "{:.2f} s", "zh": "{:.2f} 秒"},
 }
+WORDS_HEAD = {
+    "en": ("places", "who answers", "answers", "mean relative error", "95 %", "ranges that hold the truth"),
+    "zh": ("地点", "谁来回答", "回答数", "平均相对误差", "95 %", "包含真值的范围"),
+}
+WORDS_ROW = {
+    "simulated": {"en": "simulated counties", "zh": "模拟县"},
+    "real": {"en": "real labelled scenes", "zh": "有标注的真实影像"},
+    "system": {"en": "the system, by measuring", "zh": "本系统，量测"},
+    "model": {"en": "the same model alone", "zh": "同一模型，只看图"},
+}
 NONE = {"en": "no type", "zh": "无"}
 
 
 def render(name: str, lang: str) -> str:
     """One table as Markdown; empty where no result is committed."""
+    if name == "words":
+        return _table(WORDS_HEAD[lang], _words(lang))
     if name == "speed":
         return _table(SPEED_HEAD[lang], [*_grpo_speed(lang), *_sft_speed(lang)])
     rows, notes = [], []
@@ -68,6 +80,19 @@ def _table(head: tuple[str, ...], rows: list[str], *notes: str) -> str:
     if not rows:
         return ""
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *rows, *notes]) + "\n"
+
+
+def _words(lang: str) -> list[str]:
+    path, rows = RESULTS / "model_alone.json", []
+    summary = json.loads(path.read_text(encoding="utf-8"))["summary"] if path.exists() else {}
+    for places, found in summary.items():
+        for way in ("system", "model"):
+            error, held = found[way]["mean_relative_error"], found[way].get("coverage")
+            interval = "-".join(f"{limit:.1%}" for limit in error["ci95"]) if error["ci95"] else "–"
+            share = f"{held['value']:.0%} ({held['n']})" if held else "–"
+            cells = [WORDS_ROW[places][lang], WORDS_ROW[way][lang], str(found[way]["answered"])]
+            rows.append("| " + " | ".join([*cells, f"{error['value']:.1%}", interval, share]) + " |")
+    return rows
 
 
 def _grpo_speed(lang: str) -> list[str]:

@@ -6,7 +6,15 @@ import geopandas as gpd
 import numpy as np
 
 from src.assistant.county import County, Progress
-from src.assistant.metrics.patches import by_kind, listing, overlap_areas, patch_table, patch_total, same_class
+from src.assistant.metrics.patches import (
+    by_kind,
+    listing,
+    overlap_areas,
+    patch_table,
+    patch_total,
+    same_class,
+    suspected_bounds,
+)
 from src.assistant.metrics.study import PairStudy, study_pair
 from src.assistant.query import Query
 from src.assistant.record import Evidence, Figure
@@ -20,7 +28,7 @@ def overlap(query: Query, county: County, progress: Progress) -> Evidence:
     study = study_pair(query, county, progress, window=True)
     table = patch_table(study, before=query.from_cls, after=query.to_cls or query.cls)
     figures = [*_overlap_total(study, table), *_overlap_parts(study, table)]
-    figures += [*patch_total(table, study.dates, area=False), *by_kind(study, table), *same_class(study)]
+    figures += [*patch_total(study, table, area=False), *by_kind(study, table), *same_class(study)]
     cards = ["overlap", "overlap.share", "overlap.interior", "patches.count"]
     return listing(study, table, figures, cards, (), more_caveats=("ZONE_EDGE_1PX",))
 
@@ -28,8 +36,8 @@ def overlap(query: Query, county: County, progress: Progress) -> Evidence:
 def _overlap_total(study: PairStudy, table: gpd.GeoDataFrame) -> list[Figure]:
     """Area of the patches inside the zone, its share of the zone, and the part over a pixel inside the line.
 
-    Bounds: what lies over a pixel inside the line with patches half a pixel smaller, up to what lies within a pixel
-    outside of it with patches half a pixel larger.
+    Bounds as ``suspected_bounds``, the upper one not below what lies within a pixel outside of the line with patches
+    half a pixel larger.
     """
     t1, t2 = study.dates
     common: dict[str, Any] = {"quantity": "overlap", "t1": t1, "t2": t2}
@@ -41,7 +49,7 @@ def _overlap_total(study: PairStudy, table: gpd.GeoDataFrame) -> list[Figure]:
     inner, outer = (_moved(study, zone, by) for by in (-pixel, pixel))
     within = overlap_areas(table, inner) if not inner.geometry.is_empty.all() else np.zeros(len(table))
     around = _beyond(study, outer)
-    bounds = (min(float((within * table["shrink"]).sum()), value), max(around, value))
+    bounds = suspected_bounds(study, table, value, max(around, value))
     figures = [
         Figure(key="overlap", value=value, dimension="area", bounds=bounds, bounds_kind="range", **common),
         Figure(

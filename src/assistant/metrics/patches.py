@@ -16,6 +16,7 @@ from src.assistant.query import Query
 from src.assistant.record import Evidence, Figure, PatchRow, Table
 from src.constants import LAND_CLASS_NAMES
 from src.geo.areas import polygon_areas_m2
+from src.geo.bounds import bounds_of
 from src.geo.caveats import CannotTell
 from src.geo.patches.fields import OVERLAP
 from src.geo.zones import polygons_only
@@ -35,7 +36,7 @@ def patches(query: Query, county: County, progress: Progress) -> Evidence:
     """Suspected patches of a period: number, area, kinds, grades, towns, sectors, and the list."""
     study = study_pair(query, county, progress, window=True)
     table = patch_table(study, before=query.from_cls, after=query.to_cls or query.cls)
-    figures = [*patch_total(table, study.dates), *by_kind(study, table), *same_class(study), *_below(study)]
+    figures = [*patch_total(study, table), *by_kind(study, table), *same_class(study), *_below(study)]
     tables: list[Table] = []
     if query.group_by in ("town", "village"):
         towns, by_town = _by_town(study, table)
@@ -50,7 +51,7 @@ def rank_patches(query: Query, county: County, progress: Progress) -> Evidence:
     table = patch_table(study, before=query.from_cls, after=query.to_cls or query.cls)
     order = query.rank.order if query.rank else "desc"
     table = table.sort_values(["MJ_M2", "TBBH"], ascending=[order == "asc", True])
-    figures = [*patch_total(table, study.dates), *_below(study)]
+    figures = [*patch_total(study, table), *_below(study)]
     most = query.rank.n if query.rank else MOST_LISTED
     return listing(study, table, figures, ["patches.count", "patches.area"], (), most=most)
 
@@ -172,19 +173,43 @@ def overlap_areas(records: gpd.GeoDataFrame, zone: gpd.GeoDataFrame) -> NDArray[
     return areas
 
 
-def patch_total(table: gpd.GeoDataFrame, dates: tuple[str, str], *, area: bool = True) -> list[Figure]:
-    """Number of the patches, and their area with half a pixel of doubt along the outlines."""
-    t1, t2 = dates
+def suspected_bounds(
+    study: PairStudy, table: gpd.GeoDataFrame, value: float, grown: float, area_m2: float | None = None
+) -> tuple[float, float]:
+    """Bounds of the ground that truly changed as suspected, m2.
+
+    Any patch that no later dates confirm (grade A) may be no change at all. What truly changed may exceed the patches
+    as far as gains exceeded counts where the truth is known (``src.geo.bounds``), and what they cover with half a pixel
+    more.
+
+    Args:
+        study: of the pair.
+        table: the patches.
+        value: their ground.
+        grown: with half a pixel more along the outlines.
+        area_m2: of the part of the place that is meant; default all of it.
+    """
+    query = study.query
+    after, before = query.to_cls or query.cls, query.from_cls
+    flow = ("loss", before) if before and not after else ("gain", after or "built")
+    confirmed = table[table["GRADE"] == "A"]
+    low = float((confirmed["overlap"] * confirmed["shrink"]).sum())
+    return min(low, value), max(grown, bounds_of(*flow, value, study.ground(area_m2))[1])
+
+
+def patch_total(study: PairStudy, table: gpd.GeoDataFrame, *, area: bool = True) -> list[Figure]:
+    """Number of the patches, and their area."""
+    t1, t2 = study.dates
     count = Figure(key="patches.count", quantity="patches", value=len(table), dimension="count", t1=t1, t2=t2)
     if not area or table.empty:
         return [count]
-    bounds = float(table["MJ_MIN"].sum()), float(table["MJ_MAX"].sum())
+    value = float(table["MJ_M2"].sum())
     total = Figure(
         key="patches.area",
         quantity="patches",
-        value=float(table["MJ_M2"].sum()),
+        value=value,
         dimension="area",
-        bounds=bounds,
+        bounds=suspected_bounds(study, table, value, float(table["MJ_MAX"].sum())),
         bounds_kind="range",
         t1=t1,
         t2=t2,
@@ -268,7 +293,8 @@ def by_kind(study: PairStudy, table: gpd.GeoDataFrame) -> list[Figure]:
             common: dict[str, Any] = {"quantity": "patches", "kind": str(kind), "t1": t1, "t2": t2}
             figures.append(Figure(key=f"{prefix}.{kind}.count", value=len(rows), dimension="count", **common))
             if prefix == "type":
-                area, bounds = float(rows["MJ_M2"].sum()), (float(rows["MJ_MIN"].sum()), float(rows["MJ_MAX"].sum()))
+                area = float(rows["MJ_M2"].sum())
+                bounds = suspected_bounds(study, rows, area, float(rows["MJ_MAX"].sum()))
                 spread: dict[str, Any] = {"bounds": bounds, "bounds_kind": "range"}
                 figures.append(Figure(key=f"{prefix}.{kind}.area", value=area, dimension="area", **common, **spread))
     total = float(table["MJ_M2"].sum())
@@ -304,8 +330,10 @@ def _by_town(study: PairStudy, table: gpd.GeoDataFrame) -> tuple[list[Figure], T
         chosen = table[names == name]
         common: dict[str, Any] = {"quantity": "patches", "place": name, "t1": t1, "t2": t2}
         key = f"{kind}.{name}"
-        bounds = float(chosen["MJ_MIN"].sum()), float(chosen["MJ_MAX"].sum())
-        area = float(chosen["MJ_M2"].sum())
+        area, whole = float(chosen["MJ_M2"].sum()), layer[layer["name"] == name].dissolve()
+        bounds = suspected_bounds(
+            study, chosen, area, float(chosen["MJ_MAX"].sum()), float(polygon_areas_m2(whole.geometry).sum())
+        )
         figures.append(Figure(key=f"{key}.count", value=len(chosen), dimension="count", **common))
         figures.append(
             Figure(key=f"{key}.area", value=area, dimension="area", bounds=bounds, bounds_kind="range", **common)

@@ -55,7 +55,7 @@ def point(query: Query, county: County, progress: Progress) -> Evidence:
         return Evidence(query=asked, status="cannot_tell", reason="outside", t1=query.t1, t2=query.t2)
     study = study_pair(asked, county, progress, window=True)
     table = patch_table(study, before=query.from_cls, after=query.to_cls or query.cls)
-    figures = [*patch_total(table, study.dates), *same_class(study), *_both_states(study)]
+    figures = [*patch_total(study, table), *same_class(study), *_both_states(study)]
     progress("series", 0.9)
     figures += _ndvi_dates(county, study.place)
     radius = Figure(key="radius", quantity="place", value=asked.radius_m or RADIUS_M, dimension="length", decimals=0)

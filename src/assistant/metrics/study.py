@@ -71,6 +71,13 @@ class PairStudy:
         found = self.flows if flows is None else flows
         return seen_of(found, self.place_m2 if flows is None else None, self.survey)
 
+    def ground(self, area_m2: float | None = None) -> Seen:
+        """How much of the place, or of ``area_m2`` of it, both scenes show; needs no land cover."""
+        height, width = self.survey.before.grid.shape_hw
+        whole = area_m2 or self.place_m2 or height * width * self.survey.pixel_m2
+        share = max(min((one.clear_share for one in self.scenes if one.used), default=1.0), 1e-6)
+        return Seen(whole * share, share, self.survey.pixel_m2, "SEASON_MISMATCH" in self.survey.changes.pair.caveats)
+
     @cached_property
     def place_m2(self) -> float | None:
         """Area of the place on the ellipsoid; None without an outline."""

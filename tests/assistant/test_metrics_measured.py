@@ -1,5 +1,7 @@
 """Figures of the metrics against sums worked out with numpy on the rasters and on the patch records."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from src.assistant.metrics.study import CLASSES
 from src.assistant.query import Query
 from src.assistant.survey import open_survey
 from src.constants import LAND_CLASS_IDS
-from src.geo.areas import pixel_areas_m2
+from src.geo.areas import pixel_areas_m2, polygon_areas_m2
 from src.geo.bounds import FLOOR_PX, Seen, bounds_of, net_bounds
 from src.geo.raster import read_raster
 from src.geo.vector import rasterize
@@ -137,6 +139,17 @@ def test_patches_are_counted_summed_and_told_by_kind(county):
     assert not {one.id for one in rows} & set(alike["TBBH"])
     assert {"NEEDS_FIELD_CHECK", "LEGAL_NOT_ASSESSED", "BELOW_MMU"} <= set(found.caveats)
     assert found.next_step == "field_check"
+
+
+def test_suspected_ground_may_be_none_or_more_than_was_found(county):
+    """No later date confirms a patch, so nothing is certain; upward as gains of built-up land were found off counts."""
+    found = gather(Query(metric="patches", to_cls="built", **SPAN), county)
+    main, (share,) = found.figure("patches.area"), {one.clear_share for one in found.scenes if one.used}
+    area = polygon_areas_m2(county.zones()["county"].dissolve().geometry)[0] * share
+    floor = 0.008 * area + 9 * 100.0
+    high = ((main.value + floor) * math.exp(0.5) - floor) / share
+    assert {one.grade for one in found.patches} <= {"B", "C"}
+    assert main.bounds == pytest.approx((0.0, high), rel=1e-6)
 
 
 def test_patches_of_a_class_a_size_and_a_town(county):

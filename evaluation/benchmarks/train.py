@@ -1,12 +1,17 @@
 """Memory and speed of both stages at full model shapes, with random weights and the scripts' default settings.
 
     python -m evaluation.benchmarks.train --stage sft --size 3b --cap_gb 24 --out evaluation/results/train_sft.json
+    python -m evaluation.benchmarks.train --stage grpo --size 3b --stock --peak_tflops 989 --out output/stock.json
     python -m evaluation.benchmarks.train --stage grpo --size tiny --steps 2          # on a CPU, to try it
 
 The model has the published shapes of Qwen2.5-VL-3B and random weights: memory
 and speed do not depend on the values. Pictures are noise at the script's pixel
 budget. ``--cap_gb`` limits what torch may take on the GPU, so that a run that
-passes fits a card of that size.
+passes fits a card of that size. ``--stock`` takes the usual way (padded batches;
+TRL's own path). The operations of the first step are counted by PyTorch
+(matrix products and attention; recomputation under checkpointing included);
+over the seconds of the others and ``--peak_tflops`` of the card (H100 SXM:
+989 in bf16 without sparsity, by its data sheet) they give the utilisation.
 """
 
 import argparse
@@ -22,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainerCallback, TrainerState
 
 from evaluation.story import provenance
@@ -31,6 +37,8 @@ from src.train import train_grpo, train_sft
 from src.trainer.grpo_trainer import GrpoTrainer
 from src.trainer.sft_trainer import SftTrainer
 
+# The usual way of each stage.
+STOCK = {"sft": ("--padding_free", "False"), "grpo": ("--shared_prefix", "False")}
 STAGES: dict[str, tuple[str, Any, Any]] = {
     "sft": ("scripts/finetune_lora_vision.sh", train_sft, SftTrainer),
     "grpo": ("scripts/finetune_grpo.sh", train_grpo, GrpoTrainer),
@@ -38,21 +46,27 @@ STAGES: dict[str, tuple[str, Any, Any]] = {
 
 
 class StepClock(TrainerCallback):
-    """Seconds and tokens of every optimizer step."""
+    """Seconds and tokens of every optimizer step, operations of the first."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self.tokens = 0
+        self.tokens = self.operations = 0
+        self._counter = FlopCounterMode(display=False)
         self._started = 0.0
 
     def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
         """Start the clock when the GPU has nothing left to do."""
+        if not self.seconds:
+            self._counter.__enter__()
         _wait()
         self._started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         """Stop it likewise."""
         _wait()
+        if not self.seconds:
+            self._counter.__exit__(None, None, None)
+            self.operations = self._counter.get_total_flops()
         self.seconds.append(time.perf_counter() - self._started)
         self.tokens = int(state.num_input_tokens_seen)
 
@@ -109,7 +123,7 @@ def measure(args: argparse.Namespace, clock: StepClock) -> None:
     flags = [*script_flags(script), "--model_id", str(model), "--data_path", str(data), "--report_to", "none"]
     flags += ["--output_dir", str(args.work / "out"), "--max_steps", str(args.steps), "--deepspeed", args.deepspeed]
     flags += ["--include_num_input_tokens_seen", "True", "--per_device_train_batch_size", "1"]
-    flags += ["--gradient_accumulation_steps", str(args.accumulation)]
+    flags += ["--gradient_accumulation_steps", str(args.accumulation), *(STOCK[args.stage] if args.stock else ())]
     if not torch.cuda.is_available():
         os.environ["DS_ACCELERATOR"] = "cpu"
         flags += ["--use_cpu", "True"]
@@ -140,6 +154,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=896, help="pixels of a picture's side before the budget")
     parser.add_argument("--accumulation", type=int, default=8)
     parser.add_argument("--deepspeed", default="scripts/zero2.json")
+    parser.add_argument("--stock", action="store_true", help="the usual way instead of ours")
+    parser.add_argument("--peak_tflops", type=float, help="of the card, for the utilisation")
     parser.add_argument("--cap_gb", type=float, help="most GPU memory that torch may take")
     parser.add_argument("--work", type=Path, default=Path("output/benchmark_train"))
     parser.add_argument("--seed", type=int, default=0)
@@ -159,10 +175,15 @@ def main() -> None:
     measure(args, clock)
     steady = clock.seconds[1:] or clock.seconds
     peak = torch.cuda.max_memory_reserved() / 2**30 if torch.cuda.is_available() else None
+    median = float(np.median(steady))
+    tflops = clock.operations / 1e12
     figures = {
         "stage": args.stage,
         "size": args.size,
-        "seconds_per_step_median": round(float(np.median(steady)), 3),
+        "way": "stock" if args.stock else "ours",
+        "seconds_per_step_median": round(median, 3),
+        "tera_operations_per_step": round(tflops, 6),
+        "utilisation": round(tflops / median / args.peak_tflops, 4) if args.peak_tflops else None,
         "steps_measured": len(steady),
         "tokens_per_second": round(clock.tokens / sum(clock.seconds), 1),
         "peak_memory_gib": None if peak is None else round(peak, 2),

@@ -2,8 +2,10 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from evaluation.benchmarks import train
 from src.errors import InputError
@@ -29,7 +31,20 @@ def test_benchmark_runs_on_a_cpu(tmp_path, monkeypatch, capsys):
     result = json.loads((tmp_path / "r.json").read_text())
     assert result["seconds_per_step_median"] > 0
     assert result["tokens_per_second"] > 0
+    assert result["tera_operations_per_step"] > 0 and result["utilisation"] is None
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["stage"] == "sft"
+
+
+def test_operations_of_the_first_step_are_counted():
+    """Two products of (8, 16) by (16, 32), 2 m n k each, and none of the second step."""
+    clock, state = train.StepClock(), SimpleNamespace(num_input_tokens_seen=5)
+    for _ in range(2):
+        clock.on_step_begin()
+        for _ in range(2):
+            torch.ones(8, 16) @ torch.ones(16, 32)
+        clock.on_step_end(None, state)
+    assert clock.operations == 2 * 2 * 8 * 16 * 32
+    assert len(clock.seconds) == 2 and clock.tokens == 5
 
 
 def test_cap_without_a_gpu_is_refused(monkeypatch):

@@ -53,7 +53,7 @@ step doctor_sft doctor sft --data_path "$OUT/train/mmdu_train.json" --vision_lor
 step stage1 stage1 "$OUT/sft" 1
 [ "${#twice[@]}" = 0 ] || step stage1_twice stage1 "$OUT/sft_twice" 2
 step doctor_grpo doctor grpo --stage1 "$OUT/sft" --data_path "$OUT/train/vqa_train.jsonl" --freeze_merger False \
-  --lora_rank 8 --num_generations 16 --max_completion_length 32 --rows 32 "${grpo[@]}"
+  --lora_rank 8 --num_generations 16 --per_device_train_batch_size 16 --max_completion_length 32 --rows 32 "${grpo[@]}"
 step stage2 stage2
 step merge merge
 step words words

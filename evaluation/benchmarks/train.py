@@ -50,7 +50,8 @@ class StepClock(TrainerCallback):
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self.tokens = self.operations = 0
+        self.tokens: list[int] = []
+        self.operations = 0
         self._counter = FlopCounterMode(display=False)
         self._started = 0.0
 
@@ -68,7 +69,7 @@ class StepClock(TrainerCallback):
             self._counter.__exit__(None, None, None)
             self.operations = self._counter.get_total_flops()
         self.seconds.append(time.perf_counter() - self._started)
-        self.tokens = int(state.num_input_tokens_seen)
+        self.tokens.append(int(state.num_input_tokens_seen) - sum(self.tokens))
 
 
 def _wait() -> None:
@@ -173,7 +174,9 @@ def main() -> None:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, args.cap_gb * 2**30 / total))
     measure(args, clock)
-    steady = clock.seconds[1:] or clock.seconds
+    # The first step is slower: libraries warm up and operations are counted.
+    warm = 1 if len(clock.seconds) > 1 else 0
+    steady = clock.seconds[warm:]
     peak = torch.cuda.max_memory_reserved() / 2**30 if torch.cuda.is_available() else None
     median = float(np.median(steady))
     tflops = clock.operations / 1e12
@@ -185,7 +188,7 @@ def main() -> None:
         "tera_operations_per_step": round(tflops, 6),
         "utilisation": round(tflops / median / args.peak_tflops, 4) if args.peak_tflops else None,
         "steps_measured": len(steady),
-        "tokens_per_second": round(clock.tokens / sum(clock.seconds), 1),
+        "tokens_per_second": round(sum(clock.tokens[warm:]) / sum(steady), 1),
         "peak_memory_gib": None if peak is None else round(peak, 2),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }

@@ -45,6 +45,20 @@ def can_cache(model: nn.Module) -> bool:
     )
 
 
+def cache_for(model: nn.Module, device_mib: float, *, spread: bool) -> "VisionCache | None":
+    """A cache for a model whose pictures can be encoded once, four times as large in host memory; else None.
+
+    Args:
+        model: its tower's forward is replaced.
+        device_mib: budget on the device; 0 keeps nothing.
+        spread: ZeRO-3 keeps each parameter in parts on all ranks. They must then run the same modules, and a cache is
+            filled differently on each, so there is none.
+    """
+    if not device_mib or spread or not can_cache(model):
+        return None
+    return VisionCache(model, device_mib, 4 * device_mib)
+
+
 class VisionCache:
     """Replaces the forward pass of a vision tower by one that encodes new pictures only.
 

@@ -168,7 +168,7 @@ def _parts(session: Session, message: Message) -> list[dict[str, Any]]:
     for media in message.media:
         frames = [_picture(session.path(name)) for name in media["frames"]]
         if media["kind"] == "video":
-            parts.append({"type": "video", "frames": frames, "fps": media["fps"]})
+            parts.append({"type": "video", "frames": frames, "fps": media.get("fps", 1.0)})
         else:
             parts.append({"type": "image", "image": frames[0]})
     return parts

@@ -131,7 +131,7 @@ class Talk:
         asked = [one for one in await asyncio.to_thread(self.desk.messages, session) if one.role == "user"]
         if asked:
             media = [
-                Media(one["kind"], one["name"], tuple(map(session.path, one["frames"])), {}, one["fps"])
+                Media(one["kind"], one["name"], tuple(map(session.path, one["frames"])), {}, one.get("fps", 1.0))
                 for one in asked[-1].media
             ]
             async with aclosing(self._answer(asked[-1].text, [], Asking(*settings), request, media)) as answer:

@@ -11,7 +11,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from src.constants import IGNORE_INDEX
 from src.model.patches import vision_language_core
-from src.model.vision_cache import VisionCache, can_cache, picture_keys
+from src.model.vision_cache import cache_for, picture_keys
 from src.trainer.packing import pack_dialogues, packed_text_attention
 from src.trainer.param_groups import ComponentOptimizer
 
@@ -33,10 +33,8 @@ class SftTrainer(ComponentOptimizer):
         super().__init__(model, *args, **kwargs)
         self.model_accepts_loss_kwargs = True
         given: Any = self.args
-        self.vision_cache: VisionCache | None = None
-        # Under ZeRO-3 all ranks must run the same modules, and a cache is filled differently on each.
-        if given.padding_free and given.vision_cache_mib and can_cache(model) and not is_deepspeed_zero3_enabled():
-            self.vision_cache = VisionCache(model, given.vision_cache_mib, 4 * given.vision_cache_mib)
+        budget = given.vision_cache_mib if given.padding_free else 0
+        self.vision_cache = cache_for(model, budget, spread=is_deepspeed_zero3_enabled())
 
     def _packs(self, inputs: dict[str, Any]) -> bool:
         args: Any = self.args

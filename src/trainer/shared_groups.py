@@ -19,7 +19,7 @@ from trl.trainer.utils import split_tensor_dict
 
 from src.errors import InputError
 from src.model.patches import vision_language_core
-from src.model.vision_cache import VisionCache, can_cache, picture_key
+from src.model.vision_cache import cache_for, picture_keys
 from src.trainer.group_sampler import sample_groups
 from src.trainer.resampling import flat_groups, replace_flat
 from src.trainer.shared_prefix import Prompt, Prompts, completion_scores, join_prompts, pack_groups
@@ -50,7 +50,6 @@ class SharedGroups(GRPOTrainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.shared_prefix, self.resample_flat = shared_prefix, resample_flat
-        self.vision_cache: VisionCache | None = None
         model: Any = self.model
         if shared_prefix:
             # Only attention that takes any mask can express groups; the vision tower keeps its own.
@@ -64,9 +63,7 @@ class SharedGroups(GRPOTrainer):
                 "--ds3_gather_for_generation False: ranks then wait for each other at every token, which only the "
                 "stock path does; add --shared_prefix False"
             )
-        # Under ZeRO-3 all ranks must run the same modules, and a cache is filled differently on each.
-        if shared_prefix and vision_cache_mib and can_cache(model) and not spread:
-            self.vision_cache = VisionCache(model, vision_cache_mib, 4 * vision_cache_mib)
+        self.vision_cache = cache_for(model, vision_cache_mib, spread=spread) if shared_prefix else None
         self._prompts: dict[str, dict[int, Prompt]] = {"train": {}, "eval": {}}
         self._rows: torch.Tensor | None = None
         self._micro_batches: list[Any] = []
@@ -303,8 +300,8 @@ def _split_prompts(ids: Sequence[Any], pictures: Sequence[list[Any]], fields: di
             prompts.append(Prompt(tokens, kinds))
             continue
         own, grid = patches[start : start + count], grids[start : start + count]
-        keys = tuple(picture_key(pixel, size) for pixel, size in zip(own, grid, strict=True))
-        prompts.append(Prompt(tokens, kinds, torch.cat(list(own)), grid, keys))
+        pixels = torch.cat(list(own))
+        prompts.append(Prompt(tokens, kinds, pixels, grid, tuple(picture_keys(pixels, grid))))
         start += count
     return prompts
 

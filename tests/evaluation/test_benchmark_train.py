@@ -37,14 +37,15 @@ def test_benchmark_runs_on_a_cpu(tmp_path, monkeypatch, capsys):
 
 def test_operations_of_the_first_step_are_counted():
     """Two products of (8, 16) by (16, 32), 2 m n k each, and none of the second step."""
-    clock, state = train.StepClock(), SimpleNamespace(num_input_tokens_seen=5)
-    for _ in range(2):
+    clock, state = train.StepClock(), SimpleNamespace(num_input_tokens_seen=0)
+    for tokens in (5, 7):
+        state.num_input_tokens_seen += tokens
         clock.on_step_begin()
         for _ in range(2):
             torch.ones(8, 16) @ torch.ones(16, 32)
         clock.on_step_end(None, state)
     assert clock.operations == 2 * 2 * 8 * 16 * 32
-    assert len(clock.seconds) == 2 and clock.tokens == 5
+    assert len(clock.seconds) == 2 and clock.tokens == [5, 7]
 
 
 def test_cap_without_a_gpu_is_refused(monkeypatch):

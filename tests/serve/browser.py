@@ -156,6 +156,34 @@ class Visitor:
         """Give files to the file input inside an element."""
         self.page.locator(f"{selector} input[type=file]").first.set_input_files([str(path) for path in paths])
 
+    def give(self, path: Path, answers: dict[str, str], said: str) -> None:
+        """Add one file to the data, answer the page's questions about it, and wait until the data log says ``said``.
+
+        Args:
+            path: the file.
+            answers: by label; of a choice, its text.
+            said: part of what the log says once the file is taken.
+        """
+        page = self.page
+        self.upload("#files", path)
+        page.wait_for_selector(f"#files >> text={path.stem}", timeout=ANSWER_MS)
+        page.click("#add")
+        form, taken = page.locator("#form"), page.locator("#data-log").get_by_text(said).first
+        while True:
+            page.locator("#form:visible").or_(taken).first.wait_for(timeout=ANSWER_MS)
+            if taken.is_visible():
+                return
+            before = form.inner_text()
+            for label, value in answers.items():
+                box, choice = form.get_by_label(label, exact=True), form.get_by_role("radio", name=value)
+                if choice.count() and choice.first.is_visible():
+                    choice.first.check()
+                elif box.count() and box.first.is_visible():
+                    box.first.fill(value)
+            page.get_by_role("button", name="继续").click()
+            changed = "text => { const f = document.querySelector('#form'); return !f || f.innerText !== text }"
+            page.wait_for_function(changed, arg=before, timeout=ANSWER_MS)
+
     def close(self) -> None:
         """Close, and check that nothing left this machine and nothing went wrong in the browser."""
         self.context.close()

@@ -37,42 +37,14 @@ def files(tmp_path_factory):
     return scenes, folder / "reserve.gpkg"
 
 
-def fill(visitor, answers):
-    """Answer what the form asks about a file until it asks no more; answers by label, choices by their text."""
-    page = visitor.page
-    for _ in range(4):
-        page.wait_for_timeout(400)
-        if not page.locator("#form").is_visible():
-            return
-        before = page.locator("#form").inner_text()
-        for label, value in answers.items():
-            box = page.locator("#form").get_by_label(label, exact=True)
-            choice = page.locator("#form").get_by_role("radio", name=value)
-            if choice.count() and choice.first.is_visible():
-                choice.first.check()
-            elif box.count() and box.first.is_visible():
-                box.first.fill(value)
-        page.get_by_role("button", name="继续").click()
-        changed = "text => { const f = document.querySelector('#form'); return !f || f.innerText !== text }"
-        page.wait_for_function(changed, arg=before, timeout=ANSWER_MS)
-
-
 def test_own_scenes_and_a_zone_are_measured(visitor, files):
     scenes, reserve = files
     page = visitor.page
     page.click("#data button >> nth=0")
     for scene, day in zip(scenes, DAYS, strict=True):
-        visitor.upload("#files", scene)
-        page.wait_for_selector(f"#files >> text={scene.stem}", timeout=ANSWER_MS)
-        page.click("#add")
-        page.locator("#form:visible, #data-log li").first.wait_for(timeout=ANSWER_MS)
         answers = {"拍摄日期": day, "传感器": "哨兵二号 L2A", "处理级别": "L2A", "处理基线": "2022年1月25日以后"}
-        fill(visitor, answers | {"像元值含义": "反射率 × 10000"})
-        page.wait_for_selector(f"#data-log >> text={day}", timeout=ANSWER_MS)
-    visitor.upload("#files", reserve)
-    page.wait_for_selector("#files >> text=reserve", timeout=ANSWER_MS)
-    page.click("#add")
-    page.wait_for_selector("#data-log >> text=边界", timeout=ANSWER_MS)
+        visitor.give(scene, answers | {"像元值含义": "反射率 × 10000"}, day)
+    visitor.give(reserve, {}, "边界")
     page.wait_for_selector("#status >> text=我的数据", timeout=ANSWER_MS)
     assert all(day in page.locator("#status").inner_text() for day in DAYS)
     text = visitor.ask("2023年9月到2024年9月自然保护区内有哪些变化图斑？")

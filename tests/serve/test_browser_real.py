@@ -7,8 +7,6 @@ import rasterio
 from shapely.geometry import box
 
 from src.geo.vector import write_vector
-from tests.serve.browser import ANSWER_MS, Visitor
-from tests.serve.test_browser_data import fill
 
 LEVEL_1C = {"传感器": "哨兵二号 L1C", "处理级别": "一级大气顶 L1C", "处理基线": "此前处理", "像元值含义": "反射率"}
 UNCALIBRATED = {"传感器": "陆地卫星 7", "处理级别": "未定标", "像元值含义": "未定标"}
@@ -25,24 +23,13 @@ def middle(scene, target):
     return target
 
 
-def give(visitor: Visitor, path, answers, said):
-    """Upload one file, answer what the page asks about it, and wait for what it says then."""
-    page = visitor.page
-    visitor.upload("#files", path)
-    page.wait_for_selector(f"#files >> text={path.stem}", timeout=ANSWER_MS)
-    page.click("#add")
-    page.locator("#form:visible, #data-log li").first.wait_for(timeout=ANSWER_MS)
-    fill(visitor, answers)
-    page.wait_for_selector(f"#data-log >> text={said}", timeout=ANSWER_MS)
-
-
 def test_slovenia_is_measured(visitor, test_data, tmp_path):
     """Three dates of Sentinel-2 L1C and a zone: change, a class by rules, a zone, and a year that nobody saw."""
     source = test_data / "slovenia_s2_2015"
     visitor.page.click("#data button >> nth=0")
     for day in ("2015-07-11", "2015-08-30", "2015-09-09"):
-        give(visitor, source / f"slovenia_S2L1C_{day.replace('-', '')}.tif", LEVEL_1C | {"拍摄日期": day}, day)
-    give(visitor, middle(source / "slovenia_S2L1C_20150711.tif", tmp_path / "reserve.gpkg"), {}, "边界")
+        visitor.give(source / f"slovenia_S2L1C_{day.replace('-', '')}.tif", LEVEL_1C | {"拍摄日期": day}, day)
+    visitor.give(middle(source / "slovenia_S2L1C_20150711.tif", tmp_path / "reserve.gpkg"), {}, "边界")
     text = visitor.ask("2015年7月到9月有哪些变化图斑？")
     assert "疑似变化图斑" in text and "2015年7月11日和2015年9月9日" in text
     text = visitor.ask("2015年9月耕地面积是多少？")
@@ -57,7 +44,7 @@ def test_taizhou_gives_spectral_change_alone(visitor, test_data):
     source = test_data / "taizhou_landsat7_2000_2003"
     visitor.page.click("#data button >> nth=0")
     for day in ("2000-03-17", "2003-02-06"):
-        give(visitor, source / f"taizhou_LE07_{day.replace('-', '')}.tif", UNCALIBRATED | {"拍摄日期": day}, day)
+        visitor.give(source / f"taizhou_LE07_{day.replace('-', '')}.tif", UNCALIBRATED | {"拍摄日期": day}, day)
     text = visitor.ask("2000年3月到2003年2月有哪些变化图斑？")
     assert "未定标灰度值，仅可用于光谱变化" in text
     assert f"类型未定{re.search('图斑([0-9]+)个', text)[1]}个" in text.replace(" ", "")

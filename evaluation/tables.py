@@ -11,6 +11,7 @@ of both stages' steps, ``words`` from ``evaluation.benchmarks.model_alone``.
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,14 @@ def render(name: str, lang: str) -> str:
     return _table(HEAD[lang], rows, "", *notes)
 
 
-def _table(head: tuple[str, ...], rows: list[str], *notes: str) -> str:
+def _table(head: Sequence[str], rows: list[list[str]], *notes: str) -> str:
     if not rows:
         return ""
-    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *rows, *notes]) + "\n"
+    top, *lines = ("| " + " | ".join(cells) + " |" for cells in (head, *rows))
+    return "\n".join([top, "|" + "---|" * len(head), *lines, *notes]) + "\n"
 
 
-def _words(lang: str) -> list[str]:
+def _words(lang: str) -> list[list[str]]:
     path, rows = RESULTS / "model_alone.json", []
     summary = json.loads(path.read_text(encoding="utf-8"))["summary"] if path.exists() else {}
     for places, found in summary.items():
@@ -91,37 +93,35 @@ def _words(lang: str) -> list[str]:
             interval = "-".join(f"{limit:.1%}" for limit in error["ci95"]) if error["ci95"] else "–"
             share = f"{held['value']:.0%} ({held['n']})" if held else "–"
             cells = [WORDS_ROW[places][lang], WORDS_ROW[way][lang], str(found[way]["answered"])]
-            rows.append("| " + " | ".join([*cells, f"{error['value']:.1%}", interval, share]) + " |")
+            rows.append([*cells, f"{error['value']:.1%}", interval, share])
     return rows
 
 
-def _grpo_speed(lang: str) -> list[str]:
+def _grpo_speed(lang: str) -> list[list[str]]:
     path, rows = RESULTS / "grpo_speed.json", []
     results = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
     for found in sorted(results, key=lambda found: int(found["group"])):
         low, high = found["ratio_range"]
         times = [SPEED_ROW["seconds"][lang].format(found[key]) for key in ("stock_seconds", "ours_seconds")]
         cells = [SPEED_ROW["grpo"][lang].format(found["group"]), *times]
-        rows.append("| " + " | ".join([*cells, f"{found['ratio_median']:.2f}", f"{low:.2f}-{high:.2f}"]) + " |")
+        rows.append([*cells, f"{found['ratio_median']:.2f}", f"{low:.2f}-{high:.2f}"])
     return rows
 
 
-def _sft_speed(lang: str) -> list[str]:
+def _sft_speed(lang: str) -> list[list[str]]:
     path = RESULTS / "sft_speed.json"
     if not path.exists():
         return []
     found = json.loads(path.read_text(encoding="utf-8"))
     low, high = found["ratio_range"]
     speeds = [SPEED_ROW["tokens"][lang].format(found["tokens_per_second"][way]) for way in ("padded", "packed")]
-    cells = [SPEED_ROW["sft"][lang], *speeds, f"{found['ratio_median']:.2f}", f"{low:.2f}-{high:.2f}"]
-    return ["| " + " | ".join(cells) + " |"]
+    return [[SPEED_ROW["sft"][lang], *speeds, f"{found['ratio_median']:.2f}", f"{low:.2f}-{high:.2f}"]]
 
 
-def _row(title: str, stage: str, figures: dict[str, Any]) -> str:
+def _row(title: str, stage: str, figures: dict[str, Any]) -> list[str]:
     low, high = figures["ci95"]["sampled"]
     cells = [title, stage, str(figures["n"]), f"{figures['reward_greedy']:.3f}", f"{figures['reward_sampled']:.3f}"]
-    cells += [f"{low:.3f}-{high:.3f}", f"{figures['majority']:.3f}", f"{figures['shuffled']:.3f}"]
-    return "| " + " | ".join(cells) + " |"
+    return [*cells, f"{low:.3f}-{high:.3f}", f"{figures['majority']:.3f}", f"{figures['shuffled']:.3f}"]
 
 
 def _gain(report: dict[str, Any], lang: str) -> str:

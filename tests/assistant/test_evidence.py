@@ -41,6 +41,15 @@ def test_asked_again_nothing_is_measured(county, monkeypatch):
     assert gather(GAIN, county).id == first.id
 
 
+def test_a_patch_that_nobody_knows_yet_is_looked_up_again(county, monkeypatch):
+    """A later measurement may find it, so that answer is not kept; one about the ground is."""
+    query = Query(metric="patch_detail", patch_id="000000-20240101-DT-00000")
+    measure, asked = METRIC_FUNCS["patch_detail"], []
+    monkeypatch.setitem(METRIC_FUNCS, "patch_detail", lambda *args: asked.append(1) or measure(*args))
+    assert [gather(query, county).reason for _ in range(2)] == ["no_patch", "no_patch"]
+    assert len(asked) == 2
+
+
 def test_a_damaged_cache_is_measured_anew(county):
     first = gather(GAIN, county)
     for path in (county.workspace.outputs / "answers").glob("*.json"):

@@ -12,7 +12,7 @@ from src.geo.simulate import simulate_county
 
 
 def test_areas_of_single_patches():
-    """A patch of six pixels: four found and one beside it. One of a single pixel: missed. A third lies under a cloud."""
+    """Six pixels, four of them found and two beside; one pixel, missed; nine pixels next to a cloud, left out."""
     truth, flagged, seen = np.zeros((3, 20, 20), bool)
     seen[:] = True
     truth[2:4, 2:5] = True

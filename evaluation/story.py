@@ -6,7 +6,8 @@
 Scores are mean rewards of the training's own router, greedy and sampled at the
 training temperature; intervals are paired bootstraps clustered by chip.
 Two floors stand beside them: the most frequent training answer of each type
-(majority) and the model's answers to other pictures (shuffled).
+(majority) and the model's answers to other pictures (shuffled). With --dialogues
+the loss on the answers of held-out dialogues is told too: what stage 1 trains.
 """
 
 import argparse
@@ -26,8 +27,11 @@ import numpy as np
 import torch
 
 from src.answers.compare import reward
+from src.constants import IGNORE_INDEX
+from src.dataset.collate import SftCollator
 from src.dataset.images import load_image
 from src.dataset.schema import Conversation
+from src.dataset.sft_dataset import MediaOptions, SftDataset
 from src.dataset.store import ConversationStore
 from src.errors import run_command
 from src.model.engine import Engine
@@ -141,6 +145,30 @@ def ask_model(engine: Engine, questions: Questions, args: argparse.Namespace) ->
     return {"greedy": greedy, "sampled": np.mean(sampled, axis=0), "shuffled": shuffled}
 
 
+@torch.inference_mode()
+def dialogue_losses(engine: Engine, dialogues: ConversationStore) -> list[np.ndarray]:
+    """Cross entropy of every answer token, nats, one array per dialogue; earlier answers are the reference's."""
+    dataset = SftDataset(dialogues, engine.processor, MediaOptions(engine.budget))
+    collate, losses = SftCollator(engine.tokenizer.pad_token_id), []
+    for index in range(len(dataset)):
+        batch = {key: value.to(engine.model.device) for key, value in collate([dataset[index]]).items()}
+        labels = batch.pop("labels")[0, 1:]
+        logits = engine.model(**batch).logits[0, :-1].float()
+        answer = labels != IGNORE_INDEX
+        losses.append(torch.nn.functional.cross_entropy(logits[answer], labels[answer], reduction="none").cpu().numpy())
+    return losses
+
+
+def dialogue_report(losses: dict[str, list[np.ndarray]]) -> dict[str, Any]:
+    """Mean loss per answer token of each stage, and stage 1 minus base and stage 2 minus stage 1, with intervals."""
+    clusters = np.repeat(np.arange(len(losses["base"])), [len(one) for one in losses["base"]])
+    tokens = {name: np.concatenate(parts) for name, parts in losses.items()}
+    found = {name: measured(values, clusters) for name, values in tokens.items()}
+    for label, after, before in (("sft_minus_base", "sft", "base"), ("grpo_minus_sft", "grpo", "sft")):
+        found[label] = measured(tokens[after] - tokens[before], clusters)
+    return {"n": len(losses["base"]), "tokens": len(clusters), "loss": found}
+
+
 def stage_report(scores: dict[str, np.ndarray], majority: np.ndarray, questions: Questions) -> dict[str, Any]:
     """Figures of one stage, in the form that report.json promises."""
     clusters = questions.clusters
@@ -199,7 +227,7 @@ def table(stages: dict[str, Any], gain: dict[str, Any]) -> str:
             f"{row['majority']:9.4f} {row['shuffled']:9.4f}"
         )
     for name, row in gain.items():
-        lines.append(f"{name:27} {row['value']:+.4f}  95 % [{row['ci95'][0]:+.4f}, {row['ci95'][1]:+.4f}]")
+        lines.append(f"{name:28} {row['value']:+.4f}  95 % [{row['ci95'][0]:+.4f}, {row['ci95'][1]:+.4f}]")
     return "\n".join(lines)
 
 
@@ -213,6 +241,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--merged", help="merged model; left out when absent")
     parser.add_argument("--data", required=True, help="held-out questions")
     parser.add_argument("--train_data", required=True, help="training questions, for the majority answers")
+    parser.add_argument("--dialogues", help="held-out dialogues, to tell the loss on their answers")
     parser.add_argument("--merge_report", help="report of the merge, copied into the result")
     parser.add_argument("--timings", help="folder with one file of seconds per finished step")
     parser.add_argument("--limit", type=int, default=800, help="most questions, taken evenly")
@@ -245,11 +274,15 @@ def main() -> None:
     args, started = parse(), time.time()
     questions = Questions(_rows(args.data, args.limit))
     majority = questions.score(majority_answers(_rows(args.train_data), questions.rows))
-    scores = {}
+    dialogues = ConversationStore(args.dialogues) if args.dialogues else None
+    scores, losses = {}, {}
     wanted = {"sft_twice": args.sft_twice, "merged": args.merged}
     for name in (name for name in STAGES if wanted.get(name, "always")):
         print(f"asking {name}: {len(questions.rows)} questions, greedy and {args.samples} samples", flush=True)
-        scores[name] = ask_model(load_stage(name, args), questions, args)
+        engine = load_stage(name, args)
+        scores[name] = ask_model(engine, questions, args)
+        if dialogues is not None:
+            losses[name] = dialogue_losses(engine, dialogues)
     stages = {name: stage_report(values, majority, questions) for name, values in scores.items()}
     clusters = questions.clusters
     pairs = {"sft_minus_base": ("sft", "base"), "grpo_minus_sft": ("grpo", "sft")}
@@ -261,12 +294,15 @@ def main() -> None:
         for mode in ("sampled", "greedy")
     }
     report = {"stages": stages, "gain": gain, "merge": _json_file(args.merge_report), "n": len(questions.rows)}
+    if losses:
+        report["dialogues"] = dialogue_report(losses)
     origin = provenance(args, started, "evaluation.story")
     origin["seconds"] = {"story": origin["seconds"]} | _timings(args.timings)
     report = origin | report
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    print(table(stages, gain))
+    loss = report["dialogues"]["loss"] if losses else {}
+    print(table(stages, gain | {f"dialogue_loss_{name}": row for name, row in loss.items()}))
     print(f"stage 2 beats both floors on: {', '.join(stages['grpo']['types_above_both_floors']) or 'no type'}")
 
 

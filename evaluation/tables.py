@@ -38,6 +38,12 @@ GAIN = {
     "zh": "阶段二相对阶段一的采样提升：{value:+.3f}（95 % {low:+.3f} 至 {high:+.3f}）；"
     "同时超过两条基线的题型：{kinds}。",
 }
+DIALOGUES = {
+    "en": "Loss per answer token on {n} held-out dialogues: base {base:.3f}, stage 1 {sft:.3f} "
+    "({low:+.3f} to {high:+.3f}, 95 %), stage 2 {grpo:.3f}.",
+    "zh": "{n} 段留出对话上每个回答 token 的损失：基础模型 {base:.3f}，阶段一 {sft:.3f}"
+    "（95 % {low:+.3f} 至 {high:+.3f}），阶段二 {grpo:.3f}。",
+}
 SPEED_HEAD = {
     "en": ("training step", "the usual way", "ours", "times as fast", "range"),
     "zh": ("训练一步", "通常做法", "本系统", "倍数", "范围"),
@@ -74,6 +80,7 @@ def render(name: str, lang: str) -> str:
             report = json.loads(path.read_text(encoding="utf-8"))
             rows += [_row(title[lang], stage, figures) for stage, figures in report["stages"].items()]
             notes.append(f"{title[lang]}: {_gain(report, lang)}")
+            notes += _dialogues(report, lang)
     return _table(HEAD[lang], rows, "", *notes)
 
 
@@ -128,6 +135,15 @@ def _gain(report: dict[str, Any], lang: str) -> str:
     gain = report["gain"]["grpo_minus_sft"]
     kinds = ", ".join(report["stages"]["grpo"]["types_above_both_floors"]) or NONE[lang]
     return GAIN[lang].format(value=gain["value"], low=gain["ci95"][0], high=gain["ci95"][1], kinds=kinds)
+
+
+def _dialogues(report: dict[str, Any], lang: str) -> list[str]:
+    if "dialogues" not in report:
+        return []
+    found = report["dialogues"]["loss"]
+    low, high = found["sft_minus_base"]["ci95"]
+    means = {stage: found[stage]["value"] for stage in ("base", "sft", "grpo")}
+    return [DIALOGUES[lang].format(n=report["dialogues"]["n"], low=low, high=high, **means)]
 
 
 def filled(text: str, lang: str) -> str:

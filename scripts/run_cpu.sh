@@ -42,12 +42,12 @@ words() { local picture; picture=$(find "$OUT/test/images" -name '*.tif' | sort 
 twice=(); [ "${SFT_TWICE:-0}" = 1 ] && twice=(--sft_twice "$OUT/sft_twice")
 story() { py -m evaluation.story --base assets/nano --sft "$OUT/sft" --grpo "$OUT/grpo" --merged "$OUT/merged" \
   --temperature 1.5 --data "$OUT/test/vqa_test.jsonl" --train_data "$OUT/train/vqa_train.jsonl" "${twice[@]}" \
-  --merge_report "$OUT/merge.json" --timings "$OUT/done" --out "$OUT/report.json"; }
+  --dialogues "$OUT/test/mmdu_test.json" --merge_report "$OUT/merge.json" --timings "$OUT/done" --out "$OUT/report.json"; }
 
 train=(11 12 13 14 15 16 21 22 23 24 25 26 27 28 29 30 31 32)
 step simulate simulate "${train[@]}" 91 92 93
 step questions_train questions "$OUT/train" train 600 "${train[@]}"
-step questions_test questions "$OUT/test" test 0 91 92 93
+step questions_test questions "$OUT/test" test 100 91 92 93
 step validate py -m src.dataset.validate --data_path "$OUT/train/vqa_train.jsonl,$OUT/train/mmdu_train.json" --model_id assets/nano
 step doctor_sft doctor sft --data_path "$OUT/train/mmdu_train.json" --vision_lora True --lora_rank 32
 step stage1 stage1 "$OUT/sft" 1

@@ -89,7 +89,7 @@ def test_command_writes_the_promised_report(tmp_path, monkeypatch):
     call(
         story.main,
         *("--base", tiny, "--sft", tmp_path / "sft", "--grpo", tmp_path / "grpo", "--data", vqa, "--train_data", vqa),
-        *("--samples", 1, "--max_new_tokens", 3, "--out", tmp_path / "report.json"),
+        *("--samples", 1, "--max_new_tokens", 3, "--dialogues", sft_rows, "--out", tmp_path / "report.json"),
     )
     report = json.loads((tmp_path / "report.json").read_text())
     assert set(report["stages"]) == {"base", "sft", "grpo"}
@@ -99,4 +99,28 @@ def test_command_writes_the_promised_report(tmp_path, monkeypatch):
     for stage in report["stages"].values():
         assert {"n", "reward_greedy", "reward_sampled", "ci95", "accuracy", "majority", "shuffled"} <= set(stage)
         assert stage["n"] == 6
+    dialogues = report["dialogues"]
+    assert dialogues["n"] == 6
+    assert set(dialogues["loss"]) == {"base", "sft", "grpo", "sft_minus_base", "grpo_minus_sft"}
+    # Stage 1 was trained on these very dialogues.
+    assert dialogues["loss"]["sft_minus_base"]["ci95"][1] < 0
     assert len(ConversationStore(str(vqa))) == 6
+
+
+def test_loss_on_dialogues_is_the_training_loss(tmp_path):
+    """The mean over a dialogue's answer tokens is what the model itself says of the same labels."""
+    from src.dataset.sft_dataset import MediaOptions, SftDataset
+    from src.model.engine import Engine
+    from src.model.nano import build_variant
+    from tests.nano_data import write_sft
+
+    engine = Engine.load(str(build_variant(tmp_path / "tiny", "tiny", seed=0)))
+    store = ConversationStore(str(write_sft(tmp_path / "d", 3)))
+    losses = story.dialogue_losses(engine, store)
+    dataset = SftDataset(store, engine.processor, MediaOptions(engine.budget))
+    for index, loss in enumerate(losses):
+        sample = dataset[index]
+        per_token = ("input_ids", "attention_mask", "mm_token_type_ids", "labels")
+        batch = {key: value[None] if key in per_token else value for key, value in sample.items()}
+        assert loss.mean() == pytest.approx(engine.model(**batch).loss.item(), rel=1e-5)
+        assert len(loss) == int((sample["labels"] != -100).sum())

@@ -47,12 +47,12 @@ _NO_NOTES = frozenset({"export", "review"})
 _TEXT: Words = {
     "notes": {"zh": "说明：{}。", "en": "Note: {}."},
     "period": {
-        "zh": "所问时段按{}至{}计，采用时间最接近的清晰影像",
-        "en": "the period asked about is {} to {}; the nearest clear images were used",
+        "zh": "所问时段按{}至{}计，采用时间和季节最相近的清晰影像",
+        "en": "the period asked about is {} to {}; clear images nearest in time and season were used",
     },
     "both": {
-        "zh": "所问时段按{}至{}、{}至{}计，采用时间最接近的清晰影像",
-        "en": "the periods asked about are {} to {} and {} to {}; the nearest clear images were used",
+        "zh": "所问时段按{}至{}、{}至{}计，采用时间和季节最相近的清晰影像",
+        "en": "the periods asked about are {} to {} and {} to {}; clear images nearest in time and season were used",
     },
     "until": {
         "zh": "所问日期为{}，采用时间最接近的清晰影像",

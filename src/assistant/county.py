@@ -28,7 +28,7 @@ from src.geo.measure import load_zones
 from src.geo.raster import atomic_path
 from src.geo.scene import Scene
 from src.geo.workspace import Workspace
-from src.geo.zones import CGCS2000, read_zone
+from src.geo.zones import CGCS2000, polygons_only, read_zone
 
 # Told a key of STEPS and how much of the whole is done, 0..1.
 Progress = Callable[[str, float], None]
@@ -169,7 +169,7 @@ class County:
         return Place(ref.type, name, self._outside(chosen), key)
 
     def parts(self, kind: str, within: Place | None = None) -> list[Place]:
-        """The zones of a kind one by one, united by name; with ``within``, only those that meet it.
+        """The zones of a kind one by one, united by name; with ``within``, only their ground inside it.
 
         Raises:
             CannotTell: NO_ZONE_LAYER, there is no layer of that kind.
@@ -179,9 +179,11 @@ class County:
             raise CannotTell("NO_ZONE_LAYER", kind)
         key = [file["sha256"] for file in self.zone_files().values()]
         outline = None if within is None or within.kind == "county" else within.outline
-        if outline is not None:
-            near = shapely.intersects(layer.geometry.to_numpy(), outline.geometry.union_all())
-            layer = layer[near]
+        if outline is not None and within is not None:
+            key = [*key, within.key]
+            shared = shapely.intersection(layer.geometry.to_numpy(), outline.geometry.union_all())
+            layer = layer.set_geometry(gpd.GeoSeries(map(polygons_only, shared), index=layer.index, crs=layer.crs))
+            layer = layer[~layer.geometry.is_empty]
         return [
             Place(kind, str(name), rows, digest([kind, str(name), key]))
             for name, rows in layer.groupby("name", sort=True)

@@ -123,9 +123,9 @@ def pick_one(found: Sequence[Candidate], day: str | None) -> tuple[Scene, tuple[
 def pick_states(found: Sequence[Candidate], t1: str, t2: str) -> tuple[Scene, Scene, tuple[SceneUse, ...]]:
     """The pair for the states of two days.
 
-    Cost of a pair: days from each asked day, days by which the interval is longer or shorter than asked, and twice
-    the days by which its seasons differ beyond a month and beyond what the asked days differ themselves. So for a
-    year, a pair of like seasons wins over a nearer one of unlike seasons; for a quarter, seasons differ anyway.
+    Cost of a pair: days from each asked day. Where the asked days are of one season, as for years, also days by which
+    the interval is longer or shorter than asked, and twice the days by which its seasons differ beyond SEASON_DAYS: a
+    pair of like seasons wins over a nearer one of unlike seasons.
 
     Args:
         found: from ``candidates``.
@@ -153,9 +153,11 @@ def pick_states(found: Sequence[Candidate], t1: str, t2: str) -> tuple[Scene, Sc
 
     def cost(pair: tuple[Candidate, Candidate]) -> tuple[float, float, str]:
         first, last = pair
-        apart = max(0, season_days(first.day, last.day) - max(SEASON_DAYS, season_days(t1, t2)))
-        away = _days(first.day, t1) + _days(last.day, t2) + abs(_days(first.day, last.day) - length)
-        return away + _SEASON_WEIGHT * apart, -(first.clear_share + last.clear_share), last.scene.record.id
+        away = float(_days(first.day, t1) + _days(last.day, t2))
+        if season_days(t1, t2) <= SEASON_DAYS:
+            apart = max(0, season_days(first.day, last.day) - SEASON_DAYS)
+            away += abs(_days(first.day, last.day) - length) + _SEASON_WEIGHT * apart
+        return away, -(first.clear_share + last.clear_share), last.scene.record.id
 
     first, last = min(pairs, key=cost)
     why = {one.scene.record.id: "nearest" for one in (first, last)}

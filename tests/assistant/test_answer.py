@@ -46,7 +46,7 @@ def test_gain_in_chinese_word_for_word():
         "耕地流入来源：林地1125亩（75%）。",
         "分乡镇：青禾乡600亩。",
         "口径：前期非耕地、后期为耕地的土地，不等于占补平衡或验收认定的新增耕地。",
-        "说明：所问时段按2023年12月31日至2024年12月31日计，采用时间最接近的清晰影像；"
+        "说明：所问时段按2023年12月31日至2024年12月31日计，采用时间和季节最相近的清晰影像；"
         "可识别的最小图斑为1.35亩；仅两期对比，无后续影像印证。",
         "以上为遥感疑似线索，不能作为处罚依据，建议实地核查。",
     ]
@@ -60,8 +60,8 @@ def test_gain_in_english_word_for_word():
         "New cropland came from: forest 0.75 km2 (75%).",
         "By town: 青禾乡 0.4 km2.",
         "Gain means land that is cropland at the later date only; it is not certified new cropland.",
-        "Note: the period asked about is 31 Dec 2023 to 31 Dec 2024; the nearest clear images were used; "
-        "the smallest patch that can be seen is 0.09 ha; two dates only; no later image confirms the change.",
+        "Note: the period asked about is 31 Dec 2023 to 31 Dec 2024; clear images nearest in time and season were "
+        "used; the smallest patch that can be seen is 0.09 ha; two dates only; no later image confirms the change.",
         "These are suspected clues from satellite images, no basis for a penalty; check them on site.",
     ]
 

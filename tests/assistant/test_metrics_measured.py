@@ -104,8 +104,7 @@ def test_a_transition_has_its_figure_and_its_patches(county, matrix):
     found = gather(Query(metric="transition", from_cls="cropland", to_cls="built", **SPAN), county)
     assert found.figure("transition").value == near(matrix[1, 6])
     assert found.patches
-    assert {one.from_cls for one in found.patches} == {"cropland"}
-    assert "built" in {one.to_cls for one in found.patches}
+    assert {(one.from_cls, one.to_cls) for one in found.patches} == {("cropland", "built")}
 
 
 def test_places_in_order_of_their_flows(county):
@@ -165,9 +164,37 @@ def test_patches_of_a_class_a_size_and_a_town(county):
     assert wanted and [one.id for one in built] == wanted
     town = county.known().zones["town"][0]
     inside = gather(Query(metric="patches", zone={"type": "town", "name": town}, **SPAN), county).patches
-    assert {one.id for one in every if one.town == town} <= {one.id for one in inside} < {one.id for one in every}
+    assert {one.id for one in inside} == {one.id for one in every if one.town == town}
     largest = gather(Query(metric="rank", rank={"n": 2, "order": "desc"}, **SPAN), county).patches
     assert [one.id for one in largest] == [one.id for one in every[:2]]
+
+
+def test_towns_inside_a_zone_count_their_ground_in_it(county):
+    """What towns lost within farmland is what the farmland lost; patches in it count with their ground inside."""
+    zone = {"type": "basic_farmland"}
+    found = gather(Query(metric="loss", cls="cropland", zone=zone, group_by="town", **SPAN), county)
+    towns = found.find(quantity="loss", dimension="area")
+    assert len([one for one in towns if one.place]) == 2
+    assert sum(one.value for one in towns if one.place) == near(found.figure("loss").value)
+    states = gather(Query(metric="area_at", cls="cropland", zone=zone, group_by="town", t2="2024-12-31"), county)
+    parts = [one.value for one in states.find(quantity="state", dimension="area") if one.place]
+    whole = next(one.value for one in states.find(quantity="state", dimension="area") if not one.place)
+    assert sum(parts) == near(whole)
+    listed = gather(Query(metric="patches", zone=zone, **SPAN), county)
+    rows = listed.patches
+    assert listed.figure("patches.area").value == pytest.approx(sum(one.overlap_m2 for one in rows), abs=0.1)
+    assert min(one.overlap_m2 for one in rows) >= 100.0
+    assert sum(one.overlap_m2 for one in rows) < sum(one.area_m2 for one in rows)
+
+
+def test_a_patch_belongs_to_one_town(county):
+    every = gather(Query(metric="patches", **SPAN), county)
+    names = county.known().zones["town"]
+    found = [gather(Query(metric="patches", zone={"type": "town", "name": name}, **SPAN), county) for name in names]
+    ids = [one.id for town in found for one in town.patches]
+    assert sorted(ids) == sorted(one.id for one in every.patches if one.town)
+    for town in found:
+        assert town.figure("patches.area").value == pytest.approx(sum(one.area_m2 for one in town.patches))
 
 
 def test_overlap_is_the_patches_ground_inside_the_zone(county):

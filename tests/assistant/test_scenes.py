@@ -98,6 +98,13 @@ def test_for_a_quarter_seasons_differ_anyway_and_the_nearest_are_taken():
     assert dates(pick_states(found, "2024-09-30", "2024-12-31")) == ("2024-09-26", "2024-12-26")
 
 
+def test_parts_of_a_year_end_near_their_end():
+    """March to September must not end in November only because these two seasons are more alike."""
+    found = table(("2024-03-26", 1.0), ("2024-06-26", 1.0), ("2024-09-26", 1.0), ("2024-11-28", 1.0))
+    assert dates(pick_states(found, "2024-02-29", "2024-09-30")) == ("2024-03-26", "2024-09-26")
+    assert dates(pick_states(found, "2024-04-30", "2024-09-30")) == ("2024-03-26", "2024-09-26")
+
+
 def test_two_scenes_a_week_apart_do_not_stand_for_a_quarter():
     """Both lie near the start; most of the asked period would not be between them."""
     with pytest.raises(NoScene) as error:

@@ -57,7 +57,7 @@ def area_at(evidence: Evidence) -> list[str]:
     """Area of a class on one date.
 
     Looks for: state (area, cls) with bounds; state (share, cls); state (area, cls, place=town). Without a class:
-    state (area) of every class, or the area of the zone.
+    the area of the zone, and state (area) of every class.
     """
     say = Say(evidence)
     main = say.first(quantity="state", dimension="area", cls=evidence.query.cls) if evidence.query.cls else None
@@ -79,10 +79,15 @@ def _all_areas(say: Say) -> list[str]:
     zone = say.first(quantity="zone", dimension="area")
     found = latest_states(say, dimension="area")
     parts = [with_share(say, _name(say, one), one) for one in found]
-    if not parts and zone is not None:
-        return [headline(say, say.text(_TEXT, "zone", place=say.place, value=say.full(zone)))]
+    lines = []
+    if zone is not None:
+        lines.append(headline(say, say.text(_TEXT, "zone", place=say.place, value=say.full(zone))))
+        if not parts:
+            return lines
     gap = "：" if say.lang == "zh" else ": "
     words = say.text(_TEXT, "areas", place=say.place) + gap + ("、" if say.lang == "zh" else ", ").join(parts)
+    if lines:
+        return [*lines, ended(say, words)]
     return [headline(say, words, found[0].model_copy(update={"bounds": None}) if found else None)]
 
 

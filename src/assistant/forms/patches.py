@@ -51,7 +51,7 @@ _TEXT: Words = {
     },
     "later": {"zh": "其后有{}期影像印证", "en": "{} later dates confirm it"},
     "overlap": {
-        "zh": "{place}范围内发现疑似变化图斑{n}个，重叠面积{value}",
+        "zh": "{place}内发现疑似变化图斑{n}个，重叠面积{value}",
         "en": "{n} suspected patches reach into {place}, {value} inside it",
     },
     "overlap_none": {

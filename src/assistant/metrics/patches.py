@@ -86,26 +86,30 @@ def listing(
     )
 
 
-def patch_table(study: PairStudy, *, before: str | None = None, after: str | None = None) -> gpd.GeoDataFrame:
+def patch_table(
+    study: PairStudy, *, before: str | None = None, after: str | None = None, works: bool = True
+) -> gpd.GeoDataFrame:
     """The records of the survey that the query means, largest first, with a few columns in plain terms.
 
     Patches whose class is the same on both dates are left out: mostly crops at another stage (``same_class`` counts
     them). Those of unknown class stay.
 
-    Added: before, after (class names, "" unknown), overlap (m2 inside the place), shrink and grow (MJ_MIN and MJ_MAX
-    over MJ_M2).
+    Added: before, after (class names, "" unknown), overlap (m2 inside the place), ground (m2 that count for it: the
+    whole patch for the county, a town or a village, else what lies inside), shrink and grow (MJ_MIN and MJ_MAX over
+    MJ_M2).
 
     Args:
         study: of the query.
         before: class that it was.
-        after: class that it is; "built" takes all types that look like work on the ground.
+        after: class that it is.
+        works: whether "built" takes all types that look like work on the ground.
     """
     table = _named(study)
     query = study.query
     keep = _changed_class(table)
     if before:
         keep = keep & (table["before"] == before).to_numpy()
-    if after == "built":
+    if after == "built" and works:
         keep = keep & _construction(table)
     elif after:
         keep = keep & ((table["after"] == after) & (table["before"] != after)).to_numpy()
@@ -124,7 +128,7 @@ def same_class(study: PairStudy) -> list[Figure]:
     common: dict[str, Any] = {"quantity": "patches", "kind": "same_class", "t1": t1, "t2": t2}
     return [
         Figure(key="same_class.count", value=len(table), dimension="count", **common),
-        Figure(key="same_class.area", value=float(table["MJ_M2"].sum()), dimension="area", **common),
+        Figure(key="same_class.area", value=float(table["ground"].sum()), dimension="area", **common),
     ]
 
 
@@ -144,12 +148,19 @@ def _changed_class(table: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _inside(study: PairStudy, table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Patches that reach into the place, largest first, with their ground in it."""
-    inside = table["MJ_M2"].to_numpy()
-    if study.place.outline is not None:
-        inside = np.minimum(inside, overlap_areas(table, study.place.outline))
-    table = table.assign(overlap=inside)
-    table = table[table["overlap"] > 0]
+    """Patches of the place, largest first: those with their point in a town, or with a pixel and more in a zone."""
+    whole, outline = table["MJ_M2"].to_numpy(), study.place.outline
+    if outline is None:
+        table = table.assign(overlap=whole, ground=whole)
+    else:
+        inside = np.minimum(whole, overlap_areas(table, outline))
+        if study.place.kind in ("county", "town", "village"):
+            points = shapely.points(table["JD"].to_numpy(), table["WD"].to_numpy())
+            table = table.assign(overlap=inside, ground=whole)
+            table = table[shapely.intersects(points, outline.geometry.union_all())]
+        else:
+            table = table.assign(overlap=inside, ground=inside)
+            table = table[inside >= study.survey.before.record.pixel_m**2]
     return table.sort_values(["MJ_M2", "TBBH"], ascending=[False, True]).reset_index(drop=True)
 
 
@@ -193,7 +204,7 @@ def suspected_bounds(
     after, before = query.to_cls or query.cls, query.from_cls
     flow = ("loss", before) if before and not after else ("gain", after or "built")
     confirmed = table[table["GRADE"] == "A"]
-    low = float((confirmed["overlap"] * confirmed["shrink"]).sum())
+    low = float((confirmed["ground"] * confirmed["shrink"]).sum())
     return min(low, value), max(grown, bounds_of(*flow, value, study.ground(area_m2))[1])
 
 
@@ -203,13 +214,13 @@ def patch_total(study: PairStudy, table: gpd.GeoDataFrame, *, area: bool = True)
     count = Figure(key="patches.count", quantity="patches", value=len(table), dimension="count", t1=t1, t2=t2)
     if not area or table.empty:
         return [count]
-    value = float(table["MJ_M2"].sum())
+    value = float(table["ground"].sum())
     total = Figure(
         key="patches.area",
         quantity="patches",
         value=value,
         dimension="area",
-        bounds=suspected_bounds(study, table, value, float(table["MJ_MAX"].sum())),
+        bounds=suspected_bounds(study, table, value, float((table["ground"] * table["grow"]).sum())),
         bounds_kind="range",
         t1=t1,
         t2=t2,
@@ -293,13 +304,13 @@ def by_kind(study: PairStudy, table: gpd.GeoDataFrame) -> list[Figure]:
             common: dict[str, Any] = {"quantity": "patches", "kind": str(kind), "t1": t1, "t2": t2}
             figures.append(Figure(key=f"{prefix}.{kind}.count", value=len(rows), dimension="count", **common))
             if prefix == "type":
-                area = float(rows["MJ_M2"].sum())
-                bounds = suspected_bounds(study, rows, area, float(rows["MJ_MAX"].sum()))
+                area = float(rows["ground"].sum())
+                bounds = suspected_bounds(study, rows, area, float((rows["ground"] * rows["grow"]).sum()))
                 spread: dict[str, Any] = {"bounds": bounds, "bounds_kind": "range"}
                 figures.append(Figure(key=f"{prefix}.{kind}.area", value=area, dimension="area", **common, **spread))
-    total = float(table["MJ_M2"].sum())
+    total = float(table["ground"].sum())
     if total > 0:
-        by_sector = table["MJ_M2"].groupby(np.array(sectors_of(study, table))).sum()
+        by_sector = table["ground"].groupby(np.array(sectors_of(study, table))).sum()
         for sector, area in by_sector.items():
             figures.append(
                 Figure(
@@ -330,10 +341,9 @@ def _by_town(study: PairStudy, table: gpd.GeoDataFrame) -> tuple[list[Figure], T
         chosen = table[names == name]
         common: dict[str, Any] = {"quantity": "patches", "place": name, "t1": t1, "t2": t2}
         key = f"{kind}.{name}"
-        area, whole = float(chosen["MJ_M2"].sum()), layer[layer["name"] == name].dissolve()
-        bounds = suspected_bounds(
-            study, chosen, area, float(chosen["MJ_MAX"].sum()), float(polygon_areas_m2(whole.geometry).sum())
-        )
+        area, whole = float(chosen["ground"].sum()), layer[layer["name"] == name].dissolve()
+        grown = float((chosen["ground"] * chosen["grow"]).sum())
+        bounds = suspected_bounds(study, chosen, area, grown, float(polygon_areas_m2(whole.geometry).sum()))
         figures.append(Figure(key=f"{key}.count", value=len(chosen), dimension="count", **common))
         figures.append(
             Figure(key=f"{key}.area", value=area, dimension="area", bounds=bounds, bounds_kind="range", **common)

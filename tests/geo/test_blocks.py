@@ -8,6 +8,7 @@ from functools import partial
 import dask.distributed
 import numpy as np
 import pytest
+import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +79,13 @@ def test_results_come_in_the_order_of_the_items(workers):
 
     assert list(ThreadRunner(workers).map(slow_first, range(20))) == [number * number for number in range(20)]
     assert list(ThreadRunner(workers).map(slow_first, [])) == []
+
+
+def test_matrix_products_take_one_thread_each():
+    with threadpoolctl.threadpool_limits(4, user_api="blas"):
+        ThreadRunner(2)
+        libraries = [row for row in threadpoolctl.threadpool_info() if row["user_api"] == "blas"]
+        assert libraries and all(row["num_threads"] == 1 for row in libraries)
 
 
 def test_threads_really_run_side_by_side():

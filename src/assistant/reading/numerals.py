@@ -72,4 +72,8 @@ def _as_digits(match: re.Match[str]) -> str:
     # A scale that the counted unit needs (万亩) stays with the unit.
     scale = "万" if word.endswith("万") and len(word) > 1 else ""
     value = number_value(word.removesuffix("万") if scale else word)
-    return word if value is None or value > 1e9 else f"{value:.10g}{scale}"
+    if value is None or value > 1e9:
+        return word
+    # "2024三年" is a year and a count of years.
+    apart = " " if match.string[: match.start()][-1:].isdigit() else ""
+    return f"{apart}{value:.10g}{scale}"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from src.assistant.reading.lexicon import Mention
 
@@ -106,6 +106,7 @@ class Roles:
         others: further classes spoken of by themselves, for comparisons.
         outside: classes that are excluded.
         listed: ``cls`` and ``others`` stand side by side ("A、B和C").
+        mixed: two changes between other pairs of classes are asked for.
     """
 
     cls: str | None = None
@@ -115,6 +116,7 @@ class Roles:
     others: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     listed: bool = False
+    mixed: bool = False
 
 
 def read_roles(text: str, mentions: Sequence[Mention]) -> Roles:
@@ -131,11 +133,13 @@ def read_roles(text: str, mentions: Sequence[Mention]) -> Roles:
     outside = tuple(dict.fromkeys(one.cls for one in mentions if one.negated))
     plain = tuple(dict.fromkeys(one.cls for one in mentions if not one.negated))
     for pattern, forward in _PATTERNS:
+        found = []
         for match in pattern.finditer(skeleton):
             first, second = (_named(text, mentions) for text in match.groups())
-            sides = (first, second) if forward else (second, first)
             if {(one.cls, one.negated) for one in first} != {(one.cls, one.negated) for one in second}:
-                return _changed(*sides, outside)
+                found.append(_changed(*((first, second) if forward else (second, first)), outside))
+        if found:
+            return replace(found[0], mixed=len(set(found)) > 1)
     lists = (_named(match[0], mentions) for match in re.finditer(_LIST, skeleton))
     listed = any(len({one.cls for one in group if not one.negated}) > 1 for group in lists)
     return Roles(cls=plain[0] if plain else None, others=plain[1:], outside=outside, listed=listed)

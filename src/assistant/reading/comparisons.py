@@ -63,7 +63,7 @@ def _measured(slots: Slots, default: str) -> str:
 def _states_differ(slots: Slots) -> bool:
     """A share, or what there is now, that was so much more or less: no area gained or lost."""
     versus = any(one.form == "versus" for one in slots.times.periods)
-    return versus and (slots.has("share") or (slots.times.now and slots.has("area_of")))
+    return versus and slots.has("share", "area_of")
 
 
 def compare_zones(slots: Slots) -> Query:
@@ -171,7 +171,8 @@ def rank_places(slots: Slots) -> Query:
     if fields["cls"] is None and group != "class":
         if slots.has("patch", "change"):
             return build("patches", slots, group_by=group, rank=ranked(number, "desc"))
-        return clarify(slots, "need_class", "rank", group_by=group, rank=ranked(number, "desc"))
+        zone = slots.zone.model_dump(mode="json") if slots.zone is not None else None
+        return clarify(slots, "need_class", "rank", group_by=group, rank=ranked(number, "desc"), zone=zone)
     return build("rank", slots, rank=ranked(number, order), **fields)
 
 

@@ -277,7 +277,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"(?:有人|谁|搞|正在|偷偷|大肆)[^,。?!]{0,6}(?:建|盖|搭)|施工|动工|开工|在建",
         r"\b(?:any|some)(?:one|body)\b.{0,20}\b(?:build|construct|erect)\w*|\bbeing\s+(?:built|constructed|erected)\b"
         r"|\bunder\s+construction\b|\bbuilding\s+(?:activit\w+|going\s+on)|\bconstruction\s+(?:activit\w+|going\s+on)"
-        r"|\bpeople\s+(?:are\s+)?(?:build|construct)\w*|\bgoing\s+up\b",
+        r"|\bpeople\s+(?:are\s+)?(?:build|construct)\w*|\bputting\s+up\b",
     ),
     # what is to be left out, and what did not change: hardly any query holds it
     "excluded": (

@@ -19,7 +19,9 @@ PATCHES = frozenset({"patches", "count", "overlap", "rank", "export"})
 # Their answers follow no period of the question.
 TIMELESS = frozenset({"convert", "explain_diff", "describe", "refuse", "special", "review", "verify", "patch_detail"})
 # Words that set one time against the other, or join both to one period.
-_AGAINST = re.compile(r"(?<!占)比(?![例重率])|对照|较|之间|期间|\bcompar|\bthan\b|\bvs\b|\bversus\b|\bagainst\b|\bbetween\b")
+_AGAINST = re.compile(
+    r"(?<!占)比(?![例重率])|对照|较|之间|期间|\bcompar|\bthan\b|\bvs\b|\bversus\b|\bagainst\b|\bbetween\b"
+)
 _TAKES = re.compile(r"占[了掉用]?(?:耕地|农田|林地|草地|园地|水田|良田)")
 _LIKE_LAND = frozenset({"built", "water", "unused"})
 

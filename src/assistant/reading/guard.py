@@ -27,16 +27,12 @@ _NOT_KEPT = ("metric", "reason", "wanted", "lang", "zone", "compare", "others")
 _AREA_WORDS = re.compile(r"面积|亩|公顷|平方|\barea\b|\bhectares?\b|\bmu\b")
 _COUNTED = re.compile(r"(?:多少|几)[个处块宗条]")
 # "Of the whole county": the share of one place in another.
-_OF_COUNTY = re.compile(r"占|比例|比重|share|percent|proportion|fraction")
+_OF_COUNTY = re.compile(r"占\u25a1|占比|比例|比重|share|percent|proportion|fraction")
 
 
 def guarded(slots: Slots, query: Query) -> Query:
     """The query, or the question asked back where it holds not all of it."""
-    if query.metric == "clarify" and query.wanted not in (None, "compare") and query.reason in _COMPLETED:
-        measured = query.changed(metric=query.wanted, wanted=None, reason=None)  # once the missing thing is told
-        reason = unheld(slots, measured)
-    else:
-        reason = unheld(slots, query)
+    reason = unheld(slots, query)
     if reason is None:
         return query
     if reason != "which_zone":
@@ -47,6 +43,8 @@ def guarded(slots: Slots, query: Query) -> Query:
 
 def unheld(slots: Slots, query: Query) -> str | None:
     """The reason to ask back, None where the query holds all that the question names."""
+    if query.metric == "clarify" and query.wanted not in (None, "compare") and query.reason in _COMPLETED:
+        query = query.changed(metric=query.wanted, wanted=None, reason=None)  # once the missing thing is told
     if query.metric in _NO_LAND:
         return None
     if not _holds_zones(slots, query):

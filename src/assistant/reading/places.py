@@ -170,6 +170,4 @@ def _capitalised(text: str, question: str) -> Iterator[tuple[str, str, int, int]
 def _is_word(word: str) -> bool:
     """Whether any table knows the word as something else than a name."""
     tables = [*FORMAT_WORDS.values(), *UNIT_WORDS.values(), *(pattern.pattern for pattern in GROUP_WORDS.values())]
-    return bool(
-        _NO_NAME_EN.fullmatch(word) or cues_of(word) or any(re.search(table, word) for table in tables)
-    )
+    return bool(_NO_NAME_EN.fullmatch(word) or cues_of(word) or any(re.search(table, word) for table in tables))

@@ -133,13 +133,15 @@ def read_roles(text: str, mentions: Sequence[Mention]) -> Roles:
     outside = tuple(dict.fromkeys(one.cls for one in mentions if one.negated))
     plain = tuple(dict.fromkeys(one.cls for one in mentions if not one.negated))
     for pattern, forward in _PATTERNS:
-        found = []
+        found, chained = [], False
         for match in pattern.finditer(skeleton):
             first, second = (_named(text, mentions) for text in match.groups())
             if {(one.cls, one.negated) for one in first} != {(one.cls, one.negated) for one in second}:
+                # "A转B和B转A": the second B opens another change.
+                chained = chained or len({one.cls for one in second}) < len(second)
                 found.append(_changed(*((first, second) if forward else (second, first)), outside))
         if found:
-            return replace(found[0], mixed=len(set(found)) > 1)
+            return replace(found[0], mixed=chained or len(set(found)) > 1)
     lists = (_named(match[0], mentions) for match in re.finditer(_LIST, skeleton))
     listed = any(len({one.cls for one in group if not one.negated}) > 1 for group in lists)
     return Roles(cls=plain[0] if plain else None, others=plain[1:], outside=outside, listed=listed)

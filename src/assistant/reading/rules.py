@@ -141,7 +141,9 @@ def _is_overlap(slots: Slots) -> bool:
     listed = slots.has("patch") and slots.has("illegal") and not slots.has("encroach")
     amount_only = both(slots) and slots.has("amount")
     if zone is not None and zone.type == "mining" and not zone.inside:
-        return (not some_class(slots) or slots.digging) and slots.has("exists", "patch", "illegal", "encroach", "amount", "change")
+        return (not some_class(slots) or slots.digging) and slots.has(
+            "exists", "patch", "illegal", "encroach", "amount", "change"
+        )
     return zone is not None and slots.has("encroach", "human") and not listed and not amount_only
 
 
@@ -167,6 +169,10 @@ def _overlap(slots: Slots) -> Query:
     return build("overlap", slots, **fields)
 
 
+def _ranged(slots: Slots) -> bool:
+    return any(one.form == "range" for one in slots.times.periods)
+
+
 def _is_human_trend(slots: Slots) -> bool:
     return slots.has("human") and slots.has("trend", "net", "gain", "loss", "change") and not slots.has("exists")
 
@@ -188,7 +194,9 @@ def _is_patches(slots: Slots) -> bool:
     if slots.has("exists") and not some_class(slots) and _STIR.search(slots.rest):
         return True
     built = "built" in (roles.cls, roles.to_cls)
-    return slots.has("exists") and (bool(roles.to_cls) or (built and slots.has("gain", "building")))
+    if built and slots.has("building") and not slots.has("amount"):
+        return True
+    return slots.has("exists") and (bool(roles.to_cls) or (built and slots.has("gain")))
 
 
 def _transition(slots: Slots) -> Query:
@@ -338,7 +346,9 @@ RULES: tuple[Rule, ...] = (
         "structure and change",
         lambda s: (
             (s.has("structure") or (s.has("share") and not some_class(s)))
-            and (s.has("change", "trend") or len(s.times.periods) > 1 or any(p.form == "range" for p in s.times.periods))
+            and (
+                s.has("change", "trend") or len(s.times.periods) > 1 or any(p.form == "range" for p in s.times.periods)
+            )
             and not some_class(s)
         ),
         _as("structure", group_by=None),

@@ -231,10 +231,12 @@ def _language(text: str, rest: str) -> Lang:
 
 
 def _implied(roles: Roles, cues: frozenset[str]) -> Roles:
-    """Land that goes without saying: "lost land" is farmland, what sprawls is built-up land."""
+    """Land that goes without saying: "lost land" is farmland, what sprawls or is being built is built-up land."""
     if roles != Roles():
         return roles
-    return Roles(cls="cropland") if "land_word" in cues else Roles(cls="built") if "sprawl" in cues else roles
+    if "land_word" in cues:
+        return Roles(cls="cropland")
+    return roles if cues.isdisjoint(("sprawl", "building")) else Roles(cls="built")
 
 
 def _unit_name(word: str) -> tuple[Unit, float]:

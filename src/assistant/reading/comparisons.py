@@ -84,7 +84,8 @@ def is_compare_periods(slots: Slots) -> bool:
     if len(periods) < 2 or not (patches or some_class(slots)) or all(one.t1 is None for one in periods):
         return False
     if separate(slots):
-        return not slots.has("trend", "breakdown", "which_year")
+        ranked_within = slots.has("most") and not slots.has("which_year", "which_side")
+        return not (ranked_within or slots.has("trend", "breakdown"))
     if patches:
         return slots.has("which_side", "more")
     ranges = all(one.form == "range" for one in periods)

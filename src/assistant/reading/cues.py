@@ -132,7 +132,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"增减挂钩|批而未供|供而未用|闲置(?:土地|用地|建设)|质量(?:等别|等级|评价)|(?:耕地|土壤|土地)(?:的)?(?:质量|肥力|等别|等级)"
         r"|人均|户均|权属|所有权|使用权|承包权|高标准(?:基本)?农田|进出平衡|设施农用地",
         r"\bper\s+(?:capita|head|person|household)\b|\bowner\w*|\bowns?\b|\btenure\b|\bland\s+rights?\b"
-        r"|\b(?:soil|land|cropland|farmland)\s+(?:quality|grades?|fertility)\b|\bquality\s+of\s+(?:the\s+)?(?:soil|land|crop|farm)"
+        r"|\b(?:soil|land|cropland|farmland)\s+(?:quality|grades?|fertility)\b|\bquality\b(?!\s+of\s+(?:the\s+)?(?:data|results?|images?))"
         r"|\bhigh[\s-]standard\s+(?:basic\s+)?(?:farm|crop)\s?land|\bapproved\s+but\b|\bidle\s+(?:construction|building|urban)\b",
     ),
     "forecast": (
@@ -287,8 +287,10 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"|\bbesides\b|\bleav\w+\s+out\b|\bdisregarding\b|\bbut\s+not\b|\bwithout\s+counting\b",
     ),
     "unchanged": (
-        r"(?<!有)(?:没有?|未)(?:发生)?(?:过)?(?:任何)?(?:变化?|变动|改变)过?的|不变的|(?:保持|一直)[^,。?!]{0,4}不变",
-        r"\bunchanged\b|\b(?:did|do|does|has|have)(?:\s+not|n't)\s+chang\w+|\bnot\s+changed?\b|\bstayed\s+(?:the\s+same|as)",
+        r"(?<!有)(?:没有?|未)(?:发生)?(?:过)?(?:任何)?(?:变化?|变动|改变)过?的|不变的|(?:保持|一直)[^,。?!]{0,4}不变"
+        r"|(?<!有)(?:没有?|未)被?[^,。?!有]{0,6}[转变改占][^,。?!]{0,10}的",
+        r"\bunchanged\b|\b(?:did|do|does|has|have)(?:\s+not|n't)\s+chang\w+|\bnot\s+changed?\b"
+        r"|\b(?:not|never)\s+(?:been\s+|being\s+)?(?:convert|turn|becom|chang|built\s+on|develop|tak)\w*|\bstayed\s+(?:the\s+same|as)",
     ),
     "encroach": (
         r"侵占|侵入|侵犯|越界|越线|出界|压占|占用|占掉|占了|被占|挤占|蚕食|破坏|占没占|乱占|乱建|踩线"

@@ -30,7 +30,7 @@ def separate(slots: Slots) -> bool:
     """Whether several times are several periods with a flow in each, rather than the ends of one."""
     periods = slots.times.periods
     each = len(periods) > 1 and all(one.form == "moment" and one.t1 is not None for one in periods)
-    flows = slots.has("gain", "loss", "turned") or bool(slots.roles.from_cls and slots.roles.to_cls)
+    flows = slots.has("gain", "loss", "turned", "patch", "illegal") or bool(slots.roles.from_cls and slots.roles.to_cls)
     if not (each and flows) or _AGAINST.search(slots.rest):
         return False
     ordered = sorted((one.t1 or one.t2, one.t2) for one in periods)

@@ -180,7 +180,7 @@ OUTSIDE_AFTER = re.compile(
 OUTSIDE_BEFORE = re.compile(
     r"(?:\boutside(?:\s+of)?|\bbeyond|\bnot\s+(?:in|inside|within)|\bexcept\s+in|\bexcluding"
     r"|\bnear|\baround|\bnext\s+to|\boff)\s+(?:the\s+|any\s+|our\s+)?"
-    r"(?:\w+\s+)?$|除了?$|不在$"
+    r"(?:\w+\s+)?$|(?:除了?|除[去开]|不在|不含|不包[括含]|不算|不计|扣除|扣掉|排除|剔除)$"
 )
 # Before the name of a town that runs on from other words; what stands before them is cut off.
 _TOWN_STOP = re.compile(

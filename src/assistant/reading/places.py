@@ -27,14 +27,17 @@ from src.assistant.reading.times import masked
 _TOWN_ENDING = re.compile(r"(?:镇|乡|街道|村)$| (?:town|township|village)$", re.I)
 _TOWNS = ("town", "village")
 _Found = tuple[int, int, ZoneRef | None]
-# Where the name of a place stands in English; nothing is one that any table of words knows.
-_NAME_EN = re.compile(
-    r"\b(?:in|within|inside|outside|at|for|of|around|near|about|and|or|than|vs\.?|versus|between)\s+(?P<a>[a-z]{3,})\b"
-    r"|\b(?P<b>[a-z]{3,})'s\b"
+_CAPITAL = re.compile(r"(?<![\w-])([A-Z][a-z]{2,})(?![\w-])")
+_INNER_CAPITAL = re.compile(r"(?<=[\w,'\")] )([A-Z][a-z]{2,})(?![\w-])")
+_PINYIN = re.compile(
+    r"(?:(?:[bpmfdtnlgkhjqxrzcsyw]|zh|ch|sh)(?:i?ang|i?ong|uang|eng|ing|u?ai|u?an|i?ao|ian|e[inr]|i[aenu]|ou|u[aeino]|[aeiou])"
+    r"|[aeo]n?g?){2,}"
 )
+# Nothing is a name that any table of words knows, and none of these.
 _NO_NAME_EN = re.compile(
-    r"the|this|that|which|what|each|every|all|any|and|how|landsat|sentinel|google|chinese|english|china|please|also|land"
-    r"|county|town(?:ship)?s?|villages?|cover|use|gis|ndvi|mu|where|who|when|why|there"
+    r"the|this|that|which|what|each|every|all|any|some|and|how|landsat|sentinel|google|chinese|english|china|please|also"
+    r"|land|county|town(?:ship)?s?|villages?|cover|use|where|who|when|why|there|list|give|tell|find|see|only|our|their"
+    r"|former|old|existing|remaining|overall|annual|suspected|illegal|local|rural|dear|hello|thanks"
 )
 _TITLE_CASE = 0.6
 
@@ -92,8 +95,20 @@ def _kinds(text: str, known: Known) -> list[_Found]:
         if kind != "county":
             part = _part(text, start, end) if kind == "reserve" else None
             ref = ZoneRef(type=kind, part=part, inside=_inside(text, start, end))  # type: ignore[arg-type]
+            stem, names = _stem(kind, text[:start], known)
+            start -= len(stem)
+            if len(names) == 1:
+                ref = ref.model_copy(update={"name": names[0]})
         found.append((start, end, ref))
     return found
+
+
+def _stem(kind: str, before: str, known: Known) -> tuple[str, list[str]]:
+    """The own name that stands before the words of a kind ("柳塘" of "柳塘河道"), and the zones that bear it."""
+    words = dict(ZONES)[kind]
+    stems = {name: words.sub("", name.lower()) for name in known.zones.get(kind, ())}
+    stem = max((one for one in stems.values() if one and before.endswith(one)), key=len, default="")
+    return stem, [name for name, one in stems.items() if stem and one == stem]
 
 
 def _part(text: str, start: int, end: int) -> str | None:
@@ -153,18 +168,23 @@ def _zone(kind: str, name: str, text: str, start: int, known: Known) -> ZoneRef:
 
 
 def _capitalised(text: str, question: str) -> Iterator[tuple[str, str, int, int]]:
-    """(kind, name, start, end) of capitalised words that stand where places stand and mean nothing else."""
+    """(kind, name, start, end) of capitalised words that mean nothing else.
+
+    The first word of a sentence counts where it is a possessor, or sounds Chinese and stands before a class.
+    """
     words = re.findall(r"[A-Za-z][\w-]*", question)
-    capitals = {word.lower() for word in words if word[0].isupper()}
     if len(words) > 3 and sum(word[0].isupper() for word in words) > _TITLE_CASE * len(words):
         return
-    taken = [(one.start, one.end) for one in class_mentions(text)]
-    for match in _NAME_EN.finditer(text):
-        group = "a" if match["a"] else "b"
-        start, end = match.span(group)
-        overlaps = any(begin < end and start < stop for begin, stop in taken)
-        if match[group] in capitals and not overlaps and not _is_word(match[group]):
-            yield "town", match[group], start, end
+    classes = [(one.start, one.end) for one in class_mentions(text)]
+    inner = {match[1].lower() for match in _INNER_CAPITAL.finditer(question)}
+    for word in dict.fromkeys(match[1].lower() for match in _CAPITAL.finditer(question)):
+        for match in re.finditer(rf"\b{word}\b(?:'s)?", text):
+            start, end = match.start(), match.start() + len(word)
+            overlaps = any(begin < end and start < stop for begin, stop in classes)
+            first = _PINYIN.fullmatch(word) and any(begin == end + 1 for begin, _ in classes)
+            owns = match.end() > end or bool(first)
+            if (word in inner or owns) and not overlaps and not _is_word(word):
+                yield "town", word, start, end
 
 
 def _is_word(word: str) -> bool:

@@ -194,7 +194,7 @@ def _is_patches(slots: Slots) -> bool:
     if slots.has("exists") and not some_class(slots) and _STIR.search(slots.rest):
         return True
     built = "built" in (roles.cls, roles.to_cls)
-    if built and slots.has("building") and not slots.has("amount"):
+    if built and slots.has("building") and not slots.has("amount", "this_patch"):
         return True
     return slots.has("exists") and (bool(roles.to_cls) or (built and slots.has("gain")))
 

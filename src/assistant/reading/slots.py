@@ -86,7 +86,7 @@ _ORDINAL = re.compile(
 LARGEST_PATCH = re.compile(
     r"最大的?(?:那|这)?(?:[1\u25a1]\s*)?(?:块|处|宗|片)|最大的?[^,。?!]{0,8}(?:图斑|违建|地块)"
     r"|(?:图斑|违建|地块)[^,。?!]{0,6}(?:哪[1\u25a1]?个|哪[1\u25a1]?[块处宗片]|谁)[^,。?!]{0,4}最大|哪[1\u25a1]?[块处宗片][^,。?!]{0,12}最大"
-    r"|(?:largest|biggest)\s+(?:\w+\s+){0,3}?(?:patch|plot|site|piece)\b"
+    r"|(?:largest|biggest)\s+(?:\w+\s+){0,3}?(?:patch|plot|site|piece|building|structure)\b(?!\s+(?:area|growth|gain|increase))"
     r"|\b(?:which|what)\s+(?:\w+\s+)?(?:patch|plot|site|piece)\b.{0,60}\b(?:largest|biggest)\b"
 )
 _WORDS = ("first", "second", "third", "fourth", "fifth")

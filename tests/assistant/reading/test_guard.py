@@ -43,6 +43,12 @@ def test_a_town_and_its_zone_are_the_zone_of_this_town(text):
     assert (zone.type, zone.name, zone.inside) == ("basic_farmland", "柳湾镇永久基本农田", True)
 
 
+def test_a_zone_is_known_by_its_own_name_and_its_kind():
+    """青河河道 is 青河河道管理范围, and its name no water."""
+    assert ask("青河河道里今年有没有违建").zone.name == "青河河道管理范围"
+    assert ask("白鹭保护区今年林地减少多少").zone.name == "白鹭自然保护区"
+
+
 def test_two_towns_and_a_zone_are_compared_zone_by_zone():
     query = ask("柳湾镇和石桥镇的基本农田今年哪个新增建设用地多")
     assert query.compare == "zones"
@@ -113,6 +119,7 @@ def test_years_set_against_each_other_are_the_ends_of_one_period(text, t1, t2):
         "How much forest became cropland and how much cropland became forest in 2024?",
         "今年建设用地新增多少，其中占林地多少",
         "今年疑似图斑有几个，占林地的有几个",
+        "今年4月、5月、6月分别有多少处违建",
     ],
 )
 def test_more_than_one_query_holds_is_asked_back(text):
@@ -145,6 +152,9 @@ def test_several_target_classes_are_never_one_or_all_others(text):
         "Apart from new roads, how much grassland was lost this year?",
         "How much forest stayed the same in 2024?",
         "Forest loss other than to built-up land",
+        "今年没有被占用的林地有多少",
+        "未转为建设用地的草地面积",
+        "forest not converted to cropland in 2024",
     ],
 )
 def test_what_is_left_out_or_unchanged_is_never_the_whole(text):
@@ -159,6 +169,7 @@ def test_what_is_left_out_or_unchanged_is_never_the_whole(text):
         ("2024年林地转为非林地多少", "loss cls=forest t1=2023-12-31 t2=2024-12-31"),
         ("今年林地有没有变化", "net cls=forest t1=2023-12-31 t2=2024-12-31"),
         ("保护区以外今年新增耕地多少", "gain cls=cropland t1=2023-12-31 t2=2024-12-31 zone=-reserve"),
+        ("不包括石桥镇，今年林地减少多少", "loss cls=forest t1=2023-12-31 t2=2024-12-31 zone=-town:石桥镇"),
         ("除了石桥镇，今年林地减少多少", "loss cls=forest t1=2023-12-31 t2=2024-12-31 zone=-town:石桥镇"),
         ("除林地外，各地类现在面积多少", "area_at t2=2024-12-31 group_by=class"),
         ("撂荒地现在有多少亩", "abandoned cls=cropland unit=mu"),

@@ -168,7 +168,14 @@ def test_parts_of_a_reserve(text, parts):
 
 
 @pytest.mark.parametrize(
-    "text", ["New building in Shuangkou this year?", "Cropland lost in 2024 in Songhe", "Jintang's forest area now?"]
+    "text",
+    [
+        "New building in Shuangkou this year?",
+        "Cropland lost in 2024 in Songhe",
+        "Jintang's forest area now?",
+        "Shuangkou forest area",
+        "How much Songhe cropland was lost in 2024?",
+    ],
 )
 def test_an_unknown_name_is_never_the_whole_county(text):
     query = ask(text)
@@ -183,6 +190,8 @@ def test_an_unknown_name_is_never_the_whole_county(text):
         "Export the patches for Excel and Word",
         "How much Cropland turned to Forest and Grassland or Water?",
         "New land in the Reserve and the Red Line",
+        "Calculate forest area",
+        "Did forest area shrink in 2024?",
     ],
 )
 def test_capitals_alone_make_no_name(text):

@@ -41,8 +41,9 @@ def _compared_zones(slots: Slots) -> list[ZoneRef]:
 def is_compare_zones(slots: Slots) -> bool:
     """Two places of a kind, and a comparison or a measure."""
     zones = _compared_zones(slots)
-    same = len(zones) > 1 and len({zone.type in ADMINISTRATIVE for zone in zones}) == 1
-    if slots.has("encroach") and not some_class(slots):
+    same = len({(zone.type, zone.name, zone.part) for zone in zones}) > 1
+    towns = {zone.type in ADMINISTRATIVE for zone in zones}
+    if len(towns) != 1 or (not some_class(slots) and (towns == {False} or slots.has("encroach"))):
         return False
     return same and slots.has("more", "which_side", "most", "gain", "loss", "change", "amount", "share")
 

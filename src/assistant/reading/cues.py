@@ -289,7 +289,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
     "unchanged": (
         r"(?<!有)(?:没有?|未)(?:发生)?(?:过)?(?:任何)?(?:变化?|变动|改变)过?的|不变的|(?:保持|一直)[^,。?!]{0,4}不变"
         r"|(?<!有)(?:没有?|未)被?[^,。?!有]{0,6}[转变改占][^,。?!]{0,10}的",
-        r"\bunchanged\b|\b(?:did|do|does|has|have)(?:\s+not|n't)\s+chang\w+|\bnot\s+changed?\b"
+        r"\bunchanged\b|\bremained\b|\b(?:did|do|does|has|have)(?:\s+not|n't)\s+chang\w+|\bnot\s+changed?\b"
         r"|\b(?:not|never)\s+(?:been\s+|being\s+)?(?:convert|turn|becom|chang|built\s+on|develop|tak)\w*|\bstayed\s+(?:the\s+same|as)",
     ),
     "encroach": (

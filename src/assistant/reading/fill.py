@@ -20,7 +20,7 @@ PATCHES = frozenset({"patches", "count", "overlap", "rank", "export"})
 TIMELESS = frozenset({"convert", "explain_diff", "describe", "refuse", "special", "review", "verify", "patch_detail"})
 # Words that set one time against the other, or join both to one period.
 _AGAINST = re.compile(
-    r"(?<!占)比(?![例重率])|对照|较|之间|期间|\bcompar|\bthan\b|\bvs\b|\bversus\b|\bagainst\b|\bbetween\b"
+    r"(?<!占)比(?![例重率])|对照|[减增涨降]到|从.{0,20}到|较|之间|期间|\bcompar|\bthan\b|\bvs\b|\bversus\b|\bagainst\b|\bbetween\b"
 )
 _TAKES = re.compile(r"占[了掉用]?(?:耕地|农田|林地|草地|园地|水田|良田)")
 _LIKE_LAND = frozenset({"built", "water", "unused"})
@@ -30,7 +30,12 @@ def separate(slots: Slots) -> bool:
     """Whether several times are several periods with a flow in each, rather than the ends of one."""
     periods = slots.times.periods
     each = len(periods) > 1 and all(one.form == "moment" and one.t1 is not None for one in periods)
-    flows = slots.has("gain", "loss", "turned", "patch", "illegal") or bool(slots.roles.from_cls and slots.roles.to_cls)
+    change = len(periods) > 2 and slots.has("change")
+    flows = (
+        change
+        or slots.has("gain", "loss", "turned", "patch", "illegal")
+        or bool(slots.roles.from_cls and slots.roles.to_cls)
+    )
     if not (each and flows) or _AGAINST.search(slots.rest):
         return False
     ordered = sorted((one.t1 or one.t2, one.t2) for one in periods)

@@ -26,6 +26,7 @@ _COMPLETED = ("need_period", "need_class")
 _NOT_KEPT = ("metric", "reason", "wanted", "lang", "zone", "compare", "others")
 _AREA_WORDS = re.compile(r"面积|亩|公顷|平方|\barea\b|\bhectares?\b|\bmu\b")
 _COUNTED = re.compile(r"(?:多少|几)[个处块宗条]")
+_LISTED_AFTER = re.compile(r"\u25a1\s*(?:和|、|与|及|以及|或|\band\b|\bor\b)\s*(?:the\s+)?$")
 # "Of the whole county": the share of one place in another.
 _OF_COUNTY = re.compile(r"占\u25a1|占比|比例|比重|share|percent|proportion|fraction")
 
@@ -51,7 +52,7 @@ def unheld(slots: Slots, query: Query) -> str | None:
         return "which_zone"
     if _leaves_out(slots, query):
         return "exclusion"
-    several = slots.roles.mixed or len(query.others) >= _SHOWN_SIDES
+    several = slots.roles.mixed or len(query.others) >= _SHOWN_SIDES or _zone_beside_a_class(slots)
     if several or not (_holds_periods(slots, query) and _holds_classes(slots, query) and _holds_measure(slots, query)):
         return "one_at_a_time"
     return None
@@ -66,10 +67,20 @@ def _holds_zones(slots: Slots, query: Query) -> bool:
     if slots.lonlat is not None:
         return True
     named = [zone for zone in slots.zones if zone is not None]
-    if None in slots.zones and any(zone.type in ADMINISTRATIVE for zone in named) and _OF_COUNTY.search(slots.rest):
-        return False
+    towns = [index for index, zone in enumerate(slots.zones) if zone is not None and zone.type in ADMINISTRATIVE]
+    if None in slots.zones and towns:  # the county beside a town, unless it is part of the address
+        after = slots.lang == "zh" and slots.zones.index(None) > towns[0]
+        if after or _OF_COUNTY.search(slots.rest):
+            return False
     held = {_place(side.zone) for side in _sides(query) if side.zone is not None}
     return all(_place(zone) in held for zone in named)
+
+
+def _zone_beside_a_class(slots: Slots) -> bool:
+    """Whether a zone and a class stand in one list: "基本农田和林地各多少"."""
+    if slots.zone is None or slots.zone.type in ADMINISTRATIVE:
+        return False
+    return any(_LISTED_AFTER.search(slots.rest[: one.start]) for one in class_mentions(slots.rest))
 
 
 def _place(zone: ZoneRef) -> tuple[str, str | None, str | None]:
@@ -122,7 +133,9 @@ def _holds_classes(slots: Slots, query: Query) -> bool:
 
 
 def _holds_measure(slots: Slots, query: Query) -> bool:
-    """One number of patches; a comparison of patches counts them, so it tells nothing of their area."""
+    """One number of patches, one direction; a comparison of patches counts them, so it tells nothing of their area."""
+    if query.compare == "classes" and slots.has("gain") and slots.has("loss") and not slots.has("net"):
+        return False
     if query.metric == "count" and len(_COUNTED.findall(slots.rest)) > 1:
         return False
     patches = any(side.metric == "patches" for side in query.others)

@@ -39,6 +39,7 @@ _NO_NAME_EN = re.compile(
     r"|land|county|town(?:ship)?s?|villages?|cover|use|where|who|when|why|there|list|give|tell|find|see|only|our|their"
     r"|former|old|existing|remaining|overall|annual|suspected|illegal|local|rural|dear|hello|thanks"
 )
+_TAKEN_BACK = re.compile(r"\s*(?:\.{2,}|,?\s*(?:sorry|i\s+mean)\b)")
 _TITLE_CASE = 0.6
 
 
@@ -183,7 +184,8 @@ def _capitalised(text: str, question: str) -> Iterator[tuple[str, str, int, int]
             overlaps = any(begin < end and start < stop for begin, stop in classes)
             first = _PINYIN.fullmatch(word) and any(begin == end + 1 for begin, _ in classes)
             owns = match.end() > end or bool(first)
-            if (word in inner or owns) and not overlaps and not _is_word(word):
+            back = _TAKEN_BACK.match(text, match.end())
+            if (word in inner or owns) and not (overlaps or back or _is_word(word)):
                 yield "town", word, start, end
 
 

@@ -61,6 +61,7 @@ def test_two_towns_and_a_zone_are_compared_zone_by_zone():
         ("石桥镇保护区里今年有没有新建的房子", "patches"),
         ("2024年石桥镇河道内减少了多少草地", "loss"),
         ("生态红线里柳湾镇那部分耕地有多少", "area_at"),
+        ("石桥镇和全县今年林地各减少多少", "loss"),
         ("Is there any built-up land in the river corridor in 石桥镇?", "presence"),
     ],
 )
@@ -120,6 +121,9 @@ def test_years_set_against_each_other_are_the_ends_of_one_period(text, t1, t2):
         "今年建设用地新增多少，其中占林地多少",
         "今年疑似图斑有几个，占林地的有几个",
         "今年4月、5月、6月分别有多少处违建",
+        "2021年、2022年和2024年林地怎么变化的",
+        "今年石桥镇林地增加和草地减少各多少",
+        "今年建设占用保护区和草地各多少",
     ],
 )
 def test_more_than_one_query_holds_is_asked_back(text):

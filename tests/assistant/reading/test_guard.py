@@ -4,6 +4,7 @@ import pytest
 
 from src.assistant.parse import parse
 from src.assistant.query import Known, Query
+from src.assistant.reading.choose import choose
 from src.assistant.reading.guard import guarded, unheld
 from src.assistant.reading.slots import read_slots
 from tests.assistant.questions import AS_OF, line
@@ -193,6 +194,15 @@ def test_a_follow_up_is_held_to_the_same():
     before = ask("2024年石桥镇林地减少多少")
     assert ask("柳湾镇河道里呢", previous=before).reason == "which_zone"
     assert ask("柳湾镇呢", previous=before).zone.name == "柳湾镇"
+
+
+def test_what_a_model_chooses_is_held_to_the_same():
+    class Sure:
+        def score(self, messages, choices):
+            return [float(choice == "某类土地减少面积") for choice in choices]
+
+    query = choose("2024年石桥镇河道那边的草地，嗯", Sure(), as_of=AS_OF, known=KNOWN)
+    assert (query.reason, query.wanted) == ("which_zone", "loss")
 
 
 @pytest.mark.parametrize(

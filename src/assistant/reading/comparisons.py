@@ -20,6 +20,7 @@ from src.assistant.reading.slots import LARGEST_PATCH, Slots
 
 # "Which towns", "a ranking", without a number.
 _SEVERAL = 10
+_EACH = re.compile(r"分别|各(?!地|乡|类|个)|respectively")
 _WHICH_ONE = re.compile(r"哪(?:1|一)?个|哪里|哪儿|谁|第1|第一|\b(?:which|what)\s+(?:town(?:ship)?|village)\b|\bwhere\b")
 
 
@@ -84,13 +85,14 @@ def is_compare_periods(slots: Slots) -> bool:
         return True
     if len(periods) < 2 or not (patches or some_class(slots)) or all(one.t1 is None for one in periods):
         return False
+    if patches:
+        counted = slots.has("count", "amount") or _EACH.search(slots.rest) is not None
+        return slots.has("which_side", "more") or (counted and separate(slots))
     if separate(slots):
         ranked_within = slots.has("most") and not slots.has("which_year", "which_side")
         return not (ranked_within or slots.has("trend", "breakdown"))
-    if patches:
-        return slots.has("which_side", "more")
     ranges = all(one.form == "range" for one in periods)
-    asked = slots.has("which_side", "more") or re.search(r"分别|各(?!地|乡|类|个)|respectively", slots.rest)
+    asked = slots.has("which_side", "more") or _EACH.search(slots.rest)
     # "Cropland fell by how much against 2023" is one difference of states; "is more new building than" compares flows.
     sized = (
         slots.has("amount")

@@ -261,7 +261,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
     ),
     "illegal": (
         r"违规|违法|违建|违章|乱占|乱建|乱盖|乱搭|乱挖|乱倒|乱堆|私建|私搭|偷建|偷挖|盗采|未批先建"
-        r"|未经批准|没批|没手续|没有手续|大棚房|擅自|疑似|非法|违反规定|非农化|四乱|偷偷",
+        r"|(?:未经?|没有?)(?:经过?)?(?:批准|审批|报批)|没批|没手续|没有手续|大棚房|擅自|疑似|非法|违反规定|非农化|四乱|偷偷",
         r"\bsuspect\w*|\billegal\w*|\bunauthori[sz]ed|\bunlicen[sc]ed|\bwithout\s+(?:a\s+)?(?:permit"
         r"|permission|approval)|\bunpermitted|\bunlawful\w*|\birregular\b|\bviolations?\b|\brogue\b"
         r"|\bsneak\w*",

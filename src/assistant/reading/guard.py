@@ -133,7 +133,9 @@ def _holds_classes(slots: Slots, query: Query) -> bool:
 
 
 def _holds_measure(slots: Slots, query: Query) -> bool:
-    """One number of patches, one direction; a comparison of patches counts them, so it tells nothing of their area."""
+    """One number, of one direction; no comparison goes town by town, and one of patches tells nothing of their area."""
+    if query.compare in ("periods", "classes") and not {"town", "village"}.isdisjoint(slots.groups):
+        return False
     if query.compare == "classes" and slots.has("gain") and slots.has("loss") and not slots.has("net"):
         return False
     if query.metric == "count" and len(_COUNTED.findall(slots.rest)) > 1:

@@ -26,6 +26,12 @@ _GAP_ZH, _GAP_EN = r"[^,。?!;]", r"[^.?!;]"
 _PATTERNS: tuple[tuple[re.Pattern[str], bool], ...] = tuple(
     (re.compile(pattern), forward)
     for pattern, forward in (
+        # "Of the new built-up land, how much was cropland": what is new stands first.
+        (
+            rf"(?:新增|新建|增加|扩大)的?({_LIST})\s*(?:面积)?(?:当中|之?中|里面?|之?内){_GAP_ZH}{{0,8}}?({_LIST})",
+            False,
+        ),
+        (rf"\bnew(?:ly)?\s+({_LIST}){_GAP_EN}{{0,20}}?\b(?:was|were|used\s+to\s+be|had\s+been)\s+({_LIST})", False),
         (rf"({_LIST})\s*(?:转|变|改|还|到|→|->|=>|变更)\s*(?:了)?\s*({_LIST})", True),
         (rf"({_LIST}){_GAP_ZH}{{0,14}}?{_ZH_TURN}{_GAP_ZH}{{0,6}}?({_LIST})", True),
         (rf"({_LIST}){_GAP_ZH}{{0,10}}?被{_GAP_ZH}{{0,6}}?({_LIST}){_GAP_ZH}{{0,3}}?[占吞侵挤吃用]", True),

@@ -39,7 +39,7 @@ _LEAST = re.compile(
     r"\s*(?:及?以上|往上|\+|or\s+(?:more|larger|above|bigger)|and\s+(?:more|larger|above|over))"
 )
 _MOST = re.compile(
-    rf"(?:小于等于|小于|不到|不足|低于|少于|不超过|[≤<]=?|\b(?:under|below|at\s+most)|\b(?:less"
+    rf"(?:小于等于|小于|不到|不满|不足|低于|少于|不超过|[≤<]=?|\b(?:under|below|at\s+most)|\b(?:less"
     rf"|smaller|fewer)\s+than)\s*{_NUMBER}\s*{_UNIT}"
     rf"|(?<![\d.]){_NUMBER}\s*{_UNIT}\s*(?:及?以下|or\s+(?:less|smaller))"
 )

@@ -125,6 +125,9 @@ def test_years_set_against_each_other_are_the_ends_of_one_period(text, t1, t2):
         "2021年、2022年和2024年林地怎么变化的",
         "今年石桥镇林地增加和草地减少各多少",
         "今年建设占用保护区和草地各多少",
+        "各镇2022年和2023年林地各减少多少",
+        "2022年和2023年哪个镇林地减少最多",
+        "前年、去年的违建图斑清单",
     ],
 )
 def test_more_than_one_query_holds_is_asked_back(text):

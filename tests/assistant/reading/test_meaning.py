@@ -17,6 +17,7 @@ def ask(text, known=KNOWN):
         ("今年第三季度的违建比第二季度多吗", ["2024-06-30 2024-09-30", "2024-03-31 2024-06-30"]),
         ("疑似图斑是今年多还是前年多", ["2023-12-31 2024-12-31", "2021-12-31 2022-12-31"]),
         ("违章建筑同比多了还是少了，今年上半年", ["2023-12-31 2024-06-30", "2022-12-31 2023-06-30"]),
+        ("2023年、2024年分别有多少违建", ["2022-12-31 2023-12-31", "2023-12-31 2024-12-31"]),
         ("乱占乱建的比去年多不多", ["2023-12-31 2024-12-31", "2022-12-31 2023-12-31"]),
         ("Were there more suspected patches in 2024 than in 2023?", ["2023-12-31 2024-12-31", "2022-12-31 2023-12-31"]),
     ],
@@ -26,6 +27,11 @@ def test_patches_of_two_periods_are_compared_as_patches(text, spans):
     query = ask(text)
     assert (query.metric, query.compare, query.others[0].metric) == ("compare", "periods", "patches")
     assert [f"{one.t1} {one.t2}" for one in (query, *query.others)] == spans
+
+
+def test_building_without_approval_is_patches():
+    assert ask("今年没有批准的建设有哪些").metric == "patches"
+    assert ask("不满3亩的违建有哪些").reason == "unknown"  # no query holds a largest area
 
 
 def test_places_are_compared_by_their_patches():
@@ -46,6 +52,20 @@ def test_a_comparison_of_patches_tells_no_area(text):
 def test_taking_land_is_its_loss(text, cls):
     query = ask(text)
     assert (query.cls, query.compare, query.others[0].metric) == (cls, "zones", "loss")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024年新增建设用地里面林地占了多少",
+        "2024年新增的建设用地当中有多少是林地",
+        "How much of the new built-up land was forest in 2024?",
+        "2024年林地里新增建设用地多少",
+    ],
+)
+def test_what_is_new_is_the_class_after(text):
+    """Read as built-up land that became forest."""
+    assert line(ask(text)) == "transition from_cls=forest to_cls=built t1=2023-12-31 t2=2024-12-31"
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def _holds_classes(slots: Slots, query: Query) -> bool:
         return True
     if slots.roles.several == "to" or (slots.roles.several and query.metric != "transition"):
         return False
-    if query.group_by == "class":
+    if query.group_by == "class" and not (query.from_cls and query.to_cls):
         return True
     named = {one.cls for one in class_mentions(slots.rest) if not one.negated}
     if query.metric == "overlap" and slots.has("illegal"):  # 乱占乱建 is any encroachment

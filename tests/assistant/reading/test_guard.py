@@ -141,6 +141,7 @@ def test_more_than_one_query_holds_is_asked_back(text):
         "2024年林地流向草地、园地、水域的各有多少亩",
         "2024年林地变成草地园地水域的各有多少亩",
         "今年有多少草地变成了林地或者园地",
+        "2024年草地流向林地园地的各是多少",
         "How much forest turned into grassland or orchards in 2024?",
     ],
 )

@@ -19,12 +19,14 @@ Conventions of the query, where facts leave a choice:
 - A period that ends after ``as_of`` ends at ``as_of``; one that lies wholly after it is "clarify", "future".
 - "clarify" keeps what was understood and names in ``wanted`` the metric that it becomes once the missing thing is
   told. Reasons: empty, unknown, need_period, need_class, need_t1, unknown_zone (``zone`` is the name that
-  the county lacks), future.
-  refuse: legal, off_topic. unsupported: causal, non_grain (crops), forecast.
+  the county lacks), future; which_zone, one_at_a_time, exclusion where no one query holds all that was asked.
+  refuse: legal, off_topic. unsupported: causal, non_grain (crops), forecast, no_data (owners, soil, plans, people).
 - gain, loss, net: ``cls`` is the class. gain with ``from_cls``: only from that class; loss with ``to_cls`` likewise.
   "Where did it come from / go to" is gain or loss with group_by "class"; by town is group_by "town".
 - transition: ``from_cls`` and ``to_cls``; where several classes become one, the several side is null and group_by
-  "class".
+  "class". One class into several is "clarify", "one_at_a_time".
+- A town's zone ("云溪镇的基本农田") is the zone of this kind whose name begins with the town's; without exactly one
+  it is "clarify", "which_zone".
 - patches, count, overlap, first_seen: ``to_cls`` is what the patch turned into ("built" for building, "unused" for
   digging and heaps), ``from_cls`` what it was; null is any. "Encroached" land keeps both null.
 - rank with group_by orders places or classes by the signed net change of ``cls`` (order asc: largest decrease first);
@@ -33,7 +35,8 @@ Conventions of the query, where facts leave a choice:
   rank without group_by orders patches by area. "Which" is n = 1, "ranking" without a number n = 10.
 - extreme_interval: ``rank.order`` asc is the largest decrease of ``cls``, desc the largest increase.
 - compare: the first side is the query itself, the second stands in ``others``; ``others[i].metric`` says what is
-  measured on both sides (gain, loss, net, transition, area_at, share_at).
+  measured on both sides (gain, loss, net, transition, area_at, share_at, patches). Years side by side with a flow
+  ("2022年和2023年各减少多少") are periods to compare; more than two sides are "clarify", "one_at_a_time".
 - accuracy, provenance, export: what they are about, where it is named.
 - Several classes side by side ("耕地和林地"): flows are a comparison by class, areas group_by "class".
 - Another county than the workspace's is "unknown_zone" too; the county itself, named or not, is ``zone`` null.
@@ -54,6 +57,7 @@ from datetime import date
 
 from src.assistant.query import Known, Query
 from src.assistant.reading.followup import continued
+from src.assistant.reading.guard import guarded
 from src.assistant.reading.rules import decide
 from src.assistant.reading.slots import read_slots
 from src.errors import InputError, run_command
@@ -73,7 +77,7 @@ def parse(question: str, *, as_of: date, known: Known | None = None, previous: Q
     """
     slots = read_slots(question, as_of, known or Known())
     if previous is not None and (follow := continued(slots, previous)) is not None:
-        return follow
+        return guarded(slots, follow)
     return decide(slots)
 
 

@@ -20,11 +20,13 @@ from src.assistant.answer import Answer, compose
 from src.assistant.county import County, Progress
 from src.assistant.evidence import gather
 from src.assistant.parse import parse
-from src.assistant.query import Known, Query
+from src.assistant.query import Known, Lang, Query, ZoneRef
 from src.assistant.reading.choose import choose, nearest_forms
+from src.assistant.reading.slots import read_slots
 from src.assistant.record import Evidence
 from src.assistant.rephrase import rephrase
 from src.assistant.review import CAUSES, FALSE_CHANGE, ReviewLog
+from src.assistant.text import PARTS, place_name
 
 # Asked about an answer, not about the land: they look at the period and place of the answer before.
 _ABOUT_ANSWER = frozenset({"accuracy", "provenance", "export"})
@@ -43,6 +45,15 @@ class LanguageModel(Protocol):
     def score(self, messages: Sequence[dict[str, Any]], choices: Sequence[str]) -> list[float]:
         """Natural logarithm of the probability of each choice as the whole answer."""
         ...
+
+
+def _zone_words(zone: ZoneRef | None, lang: Lang) -> str:
+    """A place that a question names, as a choice."""
+    if zone is None:
+        return place_name(None, lang)
+    part = PARTS[zone.part][lang] if zone.part else ""
+    name = place_name(zone.name or zone.type, lang)
+    return (f"{name}{part}" if lang == "zh" else f"{part} of {name}") if part and part not in name else name
 
 
 @dataclass
@@ -104,6 +115,10 @@ class Assistant:
         if (query.metric, query.reason) == ("clarify", "unknown"):
             choices = tuple(nearest_forms(question, query.lang, self.county.known()))
             return Evidence(query=query, status="words", reason="unknown", choices=choices)
+        if (query.metric, query.reason) == ("clarify", "which_zone"):
+            zones = read_slots(question, self.county.as_of, self.county.known()).zones
+            choices = tuple(dict.fromkeys(_zone_words(zone, query.lang) for zone in zones))
+            return Evidence(query=query, status="words", reason="which_zone", choices=choices)
         if query.metric == "export" and last is not None and last.patches:
             return last.model_copy(update={"query": query})
         if query.metric == "review":

@@ -102,6 +102,22 @@ REASONS: Words = {
         "zh": "没有找到这个地名对应的边界，请核对名称或上传边界图层。",
         "en": "No boundary of that name was found; check the name or add the layer.",
     },
+    "which_zone": {
+        "zh": "一次只能统计一个范围，请说明是其中哪一个。",
+        "en": "Only one of these places can be measured at a time; which one do you mean?",
+    },
+    "one_at_a_time": {
+        "zh": "这里问了不止一项，一次只能准确回答一项，请分开问。",
+        "en": "This asks for more than one thing, and only one can be answered at a time; please ask one by one.",
+    },
+    "exclusion": {
+        "zh": "不能按“除外、不含、没有变化”的条件统计，可以分别问总数和其中一项。",
+        "en": "What is left out or unchanged cannot be measured like this; ask for the whole and for the part instead.",
+    },
+    "no_data": {
+        "zh": "现有影像和图层中没有这项数据，无法回答。",
+        "en": "Neither the images nor the layers hold such data, so this cannot be answered.",
+    },
     "future": {
         "zh": "所问时段还没有到来，没有影像可以测量。",
         "en": "That period has not come yet; there are no images to measure.",

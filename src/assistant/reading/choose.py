@@ -2,7 +2,7 @@
 
 The model only says which form a question has, by the probability of short
 titles; classes, places, dates and numbers stay those that the rules read, and
-the query is checked like any other. Below a margin nothing is chosen.
+the query is checked and guarded like any other. Below a margin nothing is chosen.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from src.assistant.query import Known, Query
 from src.assistant.reading.fill import build
+from src.assistant.reading.guard import guarded
 from src.assistant.reading.numerals import plain
 from src.assistant.reading.slots import Slots, read_slots
 
@@ -150,7 +151,7 @@ def _chosen(metric: str, slots: Slots, previous: Query | None) -> Query:
     query = build(metric, slots, source="model")
     if query.reason == "need_period" and previous is not None and previous.t2 is not None:
         query = build(metric, slots, source="model", t1=previous.t1, t2=previous.t2)
-    return query
+    return guarded(slots, query)
 
 
 def nearest_forms(question: str, lang: str, known: Known, n: int = 4) -> list[str]:

@@ -12,12 +12,15 @@ from src.assistant.reading.fill import (
     direction,
     period_fields,
     ranked,
+    separate,
     sides,
+    takes_land,
 )
-from src.assistant.reading.slots import Slots
+from src.assistant.reading.slots import LARGEST_PATCH, Slots
 
 # "Which towns", "a ranking", without a number.
 _SEVERAL = 10
+_EACH = re.compile(r"分别|各(?!地|乡|类|个)|respectively")
 _WHICH_ONE = re.compile(r"哪(?:1|一)?个|哪里|哪儿|谁|第1|第一|\b(?:which|what)\s+(?:town(?:ship)?|village)\b|\bwhere\b")
 
 
@@ -39,7 +42,10 @@ def _compared_zones(slots: Slots) -> list[ZoneRef]:
 def is_compare_zones(slots: Slots) -> bool:
     """Two places of a kind, and a comparison or a measure."""
     zones = _compared_zones(slots)
-    same = len(zones) > 1 and len({zone.type for zone in zones} - ADMINISTRATIVE) in (0, len(zones))
+    same = len({(zone.type, zone.name, zone.part) for zone in zones}) > 1
+    towns = {zone.type in ADMINISTRATIVE for zone in zones}
+    if len(towns) != 1 or (not some_class(slots) and (towns == {False} or slots.has("encroach"))):
+        return False
     return same and slots.has("more", "which_side", "most", "gain", "loss", "change", "amount", "share")
 
 
@@ -47,11 +53,19 @@ def _measured(slots: Slots, default: str) -> str:
     """What is measured on both sides of a comparison."""
     if both(slots):
         return "transition"
-    if slots.has("gain", "loss", "net"):
+    if slots.has("patch", "illegal"):
+        return "patches"
+    if (slots.has("gain", "loss", "net") or takes_land(slots)) and not _states_differ(slots):
         return direction(slots)
     if slots.has("share"):
         return "share_at"
     return "net" if slots.has("change") else default
+
+
+def _states_differ(slots: Slots) -> bool:
+    """A share, or what there is now, that was so much more or less: no area gained or lost."""
+    versus = any(one.form == "versus" for one in slots.times.periods)
+    return versus and slots.has("share", "area_of")
 
 
 def compare_zones(slots: Slots) -> Query:
@@ -63,16 +77,22 @@ def compare_zones(slots: Slots) -> Query:
 def is_compare_periods(slots: Slots) -> bool:
     """Two periods and flows within each, rather than the states at their ends."""
     periods = slots.times.periods
+    patches = slots.has("patch", "illegal")
     flows = slots.has("gain", "loss", "net", "turned") or slots.roles.several != "" or both(slots)
     if slots.times.same_period and periods and periods[0].form != "versus":
-        return some_class(slots) and flows
-    if len(periods) < 2:
+        return patches or (some_class(slots) and flows)
+    if _against_a_year(slots):
+        return True
+    if len(periods) < 2 or not (patches or some_class(slots)) or all(one.t1 is None for one in periods):
         return False
-    points = all(one.t1 is None for one in periods)
-    if points or not some_class(slots):
-        return False
+    if patches:
+        counted = slots.has("count", "amount") or _EACH.search(slots.rest) is not None
+        return slots.has("which_side", "more") or (counted and separate(slots))
+    if separate(slots):
+        ranked_within = slots.has("most") and not slots.has("which_year", "which_side")
+        return not (ranked_within or slots.has("trend", "breakdown"))
     ranges = all(one.form == "range" for one in periods)
-    asked = slots.has("which_side", "more") or re.search(r"分别|各(?!地|乡|类|个)|respectively", slots.rest)
+    asked = slots.has("which_side", "more") or _EACH.search(slots.rest)
     # "Cropland fell by how much against 2023" is one difference of states; "is more new building than" compares flows.
     sized = (
         slots.has("amount")
@@ -82,11 +102,27 @@ def is_compare_periods(slots: Slots) -> bool:
     return bool(asked) and (ranges or not sized or "en" == slots.lang and slots.has("which_side"))
 
 
+def _against_a_year(slots: Slots) -> bool:
+    """Patches, a share or a state now against one year that is named alone: "compared with last year"."""
+    periods = slots.times.periods
+    if len(periods) != 1 or periods[0].form != "versus":
+        return False
+    if slots.has("patch", "illegal"):
+        return slots.has("more") and not slots.has("exists")
+    if slots.roles.cls is None or both(slots) or slots.groups:
+        return False
+    flows = slots.has("gain", "loss", "net", "change", "trend", "rate")
+    return _states_differ(slots) or (slots.times.now and not flows)
+
+
 def compare_periods(slots: Slots) -> Query:
     """One period against the others, or against the same a year before."""
-    periods = list(slots.times.periods[:4])
-    if slots.times.same_period:
+    periods = slots.times.periods
+    if slots.times.same_period or (len(periods) == 1 and slots.has("patch", "illegal")):
         changes = [period_fields(periods[0]), a_year_before(periods[0])]
+    elif len(periods) == 1:
+        t1, t2 = periods[0].span
+        changes = [{"t2": day.isoformat()} for day in (t2, t1) if day is not None]
     else:
         changes = [period_fields(one) for one in periods]
     metric = _measured(slots, "area_at")
@@ -133,17 +169,22 @@ def rank_places(slots: Slots) -> Query:
         order = "desc" if least else "asc"
     elif not slots.has("change", "gain", "net") and cls is not None:
         t2 = slots.times.periods[-1].t2 if slots.times.periods else slots.as_of
+        if slots.has("share") and group != "class":  # no query ranks shares: the share of every place
+            return build("share_at", slots, group_by=group, rank=None)
         fields |= {"t1": None, "t2": t2.isoformat()}
     if fields["cls"] is None and group != "class":
         if slots.has("patch", "change"):
             return build("patches", slots, group_by=group, rank=ranked(number, "desc"))
-        return clarify(slots, "need_class", "rank", group_by=group, rank=ranked(number, "desc"))
+        zone = slots.zone.model_dump(mode="json") if slots.zone is not None else None
+        return clarify(slots, "need_class", "rank", group_by=group, rank=ranked(number, "desc"), zone=zone)
     return build("rank", slots, rank=ranked(number, order), **fields)
 
 
 def is_rank_patches(slots: Slots) -> bool:
     """The largest patches."""
     counted = slots.has("most") or slots.rank_n is not None
+    if counted and LARGEST_PATCH.search(slots.rest) and (slots.has("patch", "illegal", "gain") or both(slots)):
+        return True
     return (
         counted and slots.has("patch", "illegal", "change") and not _some_class_alone(slots) and not slots.groups_rank
     )

@@ -128,6 +128,13 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"\bwhy\b|\bcaus(?:e|ed|es|ing)\b|\bbecause\b|\bdue\s+to\b|\breasons?\b|\bdriv(?:en|er|ing)\b"
         r"|\bresponsible\s+for\b|\bled\s+to\b|\bblame\b|\bresult\s+of\b|\battribut\w+",
     ),
+    "no_data": (
+        r"增减挂钩|批而未供|供而未用|闲置(?:土地|用地|建设)|质量(?:等别|等级|评价)|(?:耕地|土壤|土地)(?:的)?(?:质量|肥力|等别|等级)"
+        r"|人均|户均|权属|所有权|使用权|承包权|高标准(?:基本)?农田|进出平衡|设施农用地",
+        r"\bper\s+(?:capita|head|person|household)\b|\bowner\w*|\bowns?\b|\btenure\b|\bland\s+rights?\b"
+        r"|\b(?:soil|land|cropland|farmland)\s+(?:quality|grades?|fertility)\b|\bquality\b(?!\s+of\s+(?:the\s+)?(?:data|results?|images?))"
+        r"|\bhigh[\s-]standard\s+(?:basic\s+)?(?:farm|crop)\s?land|\bapproved\s+but\b|\bidle\s+(?:construction|building|urban)\b",
+    ),
     "forecast": (
         r"预测|预计|预估|将会|会不会(?:再|继续)|今后|未来|以后会|还会|将来",
         r"\bforecast\w*|\bpredict\w*|\bproject(?:ed|ion)\b|\bwill\b.{0,25}\b(?:be|become|lose|grow"
@@ -254,7 +261,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
     ),
     "illegal": (
         r"违规|违法|违建|违章|乱占|乱建|乱盖|乱搭|乱挖|乱倒|乱堆|私建|私搭|偷建|偷挖|盗采|未批先建"
-        r"|未经批准|没批|没手续|没有手续|大棚房|擅自|疑似|非法|违反规定|非农化|四乱|偷偷",
+        r"|(?:未经?|没有?)(?:经过?)?(?:批准|审批|报批)|没批|没手续|没有手续|大棚房|擅自|疑似|非法|违反规定|非农化|四乱|偷偷",
         r"\bsuspect\w*|\billegal\w*|\bunauthori[sz]ed|\bunlicen[sc]ed|\bwithout\s+(?:a\s+)?(?:permit"
         r"|permission|approval)|\bunpermitted|\bunlawful\w*|\birregular\b|\bviolations?\b|\brogue\b"
         r"|\bsneak\w*",
@@ -263,7 +270,27 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"有没有|是否(?:存在|有)|有无|有(?!没有)[^,。?!]{0,12}[吗么嘛没](?:有)?|存不存在"
         r"|存在.{0,12}[吗么]|在不在|有几|还有没有|出没出现|有木有|有谁|有人",
         r"\b(?:is|are|was|were)\s+there\b|\bany\b|\bdo(?:es)?\b.{0,30}\b(?:have|exist|contain|show)\b"
-        r"|\bexist\w*|\bhas\s+.{0,30}\b(?:happened|been)\b|\bdid\s+(?:anyone|anybody|somebody|someone)",
+        r"|\bexist\w*|\bany(?:one|body)\b|\bhas\s+.{0,30}\b(?:happened|been)\b|\bdid\s+(?:anyone|anybody|somebody|someone)",
+    ),
+    # somebody is at it, rather than something stands there
+    "building": (
+        r"(?:有人|谁|搞|正在|偷偷|大肆)[^,。?!]{0,6}(?:建|盖|搭)|施工|动工|开工|在建",
+        r"\b(?:any|some)(?:one|body)\b.{0,20}\b(?:build|construct|erect)\w*|\bbeing\s+(?:built|constructed|erected)\b"
+        r"|\bunder\s+construction\b|\bbuilding\s+(?:activit\w+|going\s+on)|\bconstruction\s+(?:activit\w+|going\s+on)"
+        r"|\bpeople\s+(?:are\s+)?(?:build|construct)\w*|\bputting\s+up\b",
+    ),
+    # what is to be left out, and what did not change: hardly any query holds it
+    "excluded": (
+        r"不含|不包括|不包含|不计(?!划)|不算(?!数|违)|除了|除去|除开|扣除|扣掉|抛开|刨去|撇开|剔除|排除|除[^,。?!;]{1,12}?外"
+        r"|以外|之外|除外",
+        r"\bnot\s+(?:counting|including)\b|\bexclud\w+|\bexcept\b|\bother\s+than\b|\bapart\s+from\b|\baside\s+from\b"
+        r"|\bbesides\b|\bleav\w+\s+out\b|\bdisregarding\b|\bbut\s+not\b|\bwithout\s+counting\b",
+    ),
+    "unchanged": (
+        r"(?<!有)(?:没有?|未)(?:发生)?(?:过)?(?:任何)?(?:变化?|变动|改变)过?的|不变的|(?:保持|一直)[^,。?!]{0,4}不变"
+        r"|(?<!有)(?:没有?|未)被?[^,。?!有]{0,6}[转变改占][^,。?!]{0,10}的",
+        r"\bunchanged\b|\bremained\b|\b(?:did|do|does|has|have)(?:\s+not|n't)\s+chang\w+|\bnot\s+changed?\b"
+        r"|\b(?:not|never)\s+(?:been\s+|being\s+)?(?:convert|turn|becom|chang|built\s+on|develop|tak)\w*|\bstayed\s+(?:the\s+same|as)",
     ),
     "encroach": (
         r"侵占|侵入|侵犯|越界|越线|出界|压占|占用|占掉|占了|被占|挤占|蚕食|破坏|占没占|乱占|乱建|踩线"

@@ -1,6 +1,8 @@
 """From a metric and the parts of a question to a checked query; asks back for what the metric cannot do without."""
 
+import re
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 from src.assistant.query import Query, ZoneRef
@@ -16,7 +18,28 @@ STATES = frozenset({"area_at", "share_at", "presence"})
 PATCHES = frozenset({"patches", "count", "overlap", "rank", "export"})
 # Their answers follow no period of the question.
 TIMELESS = frozenset({"convert", "explain_diff", "describe", "refuse", "special", "review", "verify", "patch_detail"})
+# Words that set one time against the other, or join both to one period.
+_AGAINST = re.compile(
+    r"(?<!占)比(?![例重率])|对照|[减增涨降]到|从.{0,20}到|较|之间|期间|\bcompar|\bthan\b|\bvs\b|\bversus\b|\bagainst\b|\bbetween\b"
+)
+_TAKES = re.compile(r"占[了掉用]?(?:耕地|农田|林地|草地|园地|水田|良田)")
 _LIKE_LAND = frozenset({"built", "water", "unused"})
+
+
+def separate(slots: Slots) -> bool:
+    """Whether several times are several periods with a flow in each, rather than the ends of one."""
+    periods = slots.times.periods
+    each = len(periods) > 1 and all(one.form == "moment" and one.t1 is not None for one in periods)
+    change = len(periods) > 2 and slots.has("change")
+    flows = (
+        change
+        or slots.has("gain", "loss", "turned", "patch", "illegal")
+        or bool(slots.roles.from_cls and slots.roles.to_cls)
+    )
+    if not (each and flows) or _AGAINST.search(slots.rest):
+        return False
+    ordered = sorted((one.t1 or one.t2, one.t2) for one in periods)
+    return all(before[1] <= after[0] for before, after in pairwise(ordered))
 
 
 def span(slots: Slots) -> tuple[date | None, date | None]:
@@ -27,19 +50,25 @@ def span(slots: Slots) -> tuple[date | None, date | None]:
     if len(periods) == 1:
         return periods[0].span
     ends = sorted(one.t2 for one in periods)
-    if all(one.grain in ("year", "day") and one.form in ("moment", "until") for one in periods):
+    if not separate(slots) and all(one.grain in ("year", "day") and one.form in ("moment", "until") for one in periods):
         # Two years, or two days: from the state at the end of one to that of the other.
         return ends[0], ends[-1]
     grains, years = {one.grain for one in periods}, {one.t2.year for one in periods}
-    if len(grains) == 1 and len(years) == len(periods) and all(one.form == "moment" for one in periods):
+    apart = len(grains) == 1 and len(years) == len(periods) and all(one.form == "moment" for one in periods)
+    if apart and not separate(slots):
         return ends[0], ends[-1]  # "March 2022 against March 2024"
     starts = [one.t1 for one in periods if one.t1 is not None]
     return (min(starts) if starts else ends[0]), ends[-1]
 
 
+def takes_land(slots: Slots) -> bool:
+    """Whether land of a natural class is taken: "占耕地"."""
+    return _TAKES.search(slots.rest) is not None
+
+
 def direction(slots: Slots) -> str:
     """gain, loss or net, as the words say."""
-    gain, loss = slots.has("gain"), slots.has("loss")
+    gain, loss = slots.has("gain"), slots.has("loss") or takes_land(slots)
     if slots.has("net") or (gain and loss):
         return "net"
     if loss and slots.roles.cls == "built" and slots.has("encroach"):
@@ -145,7 +174,8 @@ def _classes(metric: str, slots: Slots) -> dict[str, Any]:
 def _patch_classes(slots: Slots, cls: str | None) -> dict[str, Any]:
     roles = slots.roles
     if slots.digging:
-        before = roles.from_cls or (cls if cls not in ("unused", "built", "water") else None)
+        natural = (name for name in (cls, *roles.others) if name not in (None, *_LIKE_LAND))
+        before = roles.from_cls or next(natural, None)
         return {"from_cls": before, "to_cls": "unused"}
     if roles.from_cls or roles.to_cls:
         return {"from_cls": roles.from_cls, "to_cls": roles.to_cls}

@@ -136,7 +136,7 @@ DIGGING = re.compile(
     r"|spoil|soil\s+(?:heap|dump)|dumping|piles?\s+of"
 )
 _NEGATED = re.compile(
-    r"(?:非|不是|不属于|除了?|除去|除开|扣除|不算|不含|不包括|排除|(?:\bnot|\bnon|\bother\s+than"
+    r"(?:非|(?<!是)不是|不属于|除了?|除去|除开|扣除|不算|不含|不包括|排除|(?:\bnot|\bnon|\bother\s+than"
     r"|\bexcept(?:\s+for)?|\bexcluding|"
     r"\bbesides|\bapart\s+from|\bwithout|\baside\s+from)[\s-]*(?:the\s+)?(?:being\s+)?)$"
 )
@@ -147,13 +147,14 @@ _RESERVE_EN = (
     r"|(?:wildlife\s+)?sanctuar(?:y|ies)|conservation\s+areas?"
 )
 ZONE_WORDS: Mapping[str, str] = {
-    "basic_farmland": r"(?:永久)?基本农田(?:保护区|范围|保护红线)?|永农|永久农田|耕地(?:保护)?红线"
+    "basic_farmland": r"(?:永久)?基本农田(?:保护区|范围|(?:保护)?红线)?|永农(?:红线)?|永久农田|耕地(?:保护)?红线"
     r"|(?:permanent\s+)?(?:basic|prime|permanent|protected)\s+(?:crop|farm)\s?land",
     "red_line": r"生态(?:保护)?红线|保护红线|(?<!耕地)红线(?:范围|区)?|(?:ecological\s+)?(?:conservation\s+"
     r"|protection\s+)?red[\s-]*lines?",
     "reserve": rf"(?:国家级|省级|县级)?(?:自然|生态)?保护[区地](?:边界|范围)?|国家公园|自然公园|风景名胜区"
     rf"|森林公园|湿地公园"
-    rf"|核心保护区|核心区|缓冲区|实验区|{_RESERVE_EN}",
+    rf"|核心保护区|核心区|缓冲区|实验区|{_RESERVE_EN}"
+    r"|(?:core|buffer|experimental)\s+(?:zones?|areas?|parts?)",
     "river": r"河道(?:管理)?(?:范围|边界)?|河湖(?:管理范围|岸线)?|岸线|河岸|河[边滩里上床堤]|江边|堤防|行洪区"
     r"|river\s*(?:management\s+)?(?:scope|channels?|corridors?|banks?|beds?|zones?|areas?"
     r"|reach(?:es)?)|riversides?|floodplains?|waterways?"
@@ -179,7 +180,7 @@ OUTSIDE_AFTER = re.compile(
 OUTSIDE_BEFORE = re.compile(
     r"(?:\boutside(?:\s+of)?|\bbeyond|\bnot\s+(?:in|inside|within)|\bexcept\s+in|\bexcluding"
     r"|\bnear|\baround|\bnext\s+to|\boff)\s+(?:the\s+|any\s+|our\s+)?"
-    r"(?:\w+\s+)?$|除了?$|不在$"
+    r"(?:\w+\s+)?$|(?:除了?|除[去开]|不在|不含|不包[括含]|不算|不计|扣除|扣掉|排除|剔除)$"
 )
 # Before the name of a town that runs on from other words; what stands before them is cut off.
 _TOWN_STOP = re.compile(

@@ -38,7 +38,8 @@ def plain(text: str) -> str:
     """The text as the parser reads it; what lies past 2,000 characters is not read."""
     text = unicodedata.normalize("NFKC", text[:_LONGEST].translate(_SIGNS)).lower().translate(_SIGNS)
     text = re.sub(r"(?<=\d)[o〇○](?=\d)", "0", text)
-    text = re.sub(r"[\s\x00-\x1f]+", " ", text).strip()
+    # Private characters stand for classes later on.
+    text = re.sub(r"[\s\x00-\x1f\ue000-\uf8ff]+", " ", text).strip()
     # So that word boundaries stand where Latin letters meet Chinese ones; A乡 stays one word.
     text = _MIXED.sub(lambda match: f" {match[0]} ", text)
     return re.sub(r" +", " ", _NUMERAL.sub(_as_digits, text)).strip()
@@ -72,4 +73,8 @@ def _as_digits(match: re.Match[str]) -> str:
     # A scale that the counted unit needs (万亩) stays with the unit.
     scale = "万" if word.endswith("万") and len(word) > 1 else ""
     value = number_value(word.removesuffix("万") if scale else word)
-    return word if value is None or value > 1e9 else f"{value:.10g}{scale}"
+    if value is None or value > 1e9:
+        return word
+    # "2024三年" is a year and a count of years.
+    apart = " " if match.string[: match.start()][-1:].isdigit() else ""
+    return f"{apart}{value:.10g}{scale}"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from src.assistant.reading.lexicon import Mention
 
@@ -26,6 +26,12 @@ _GAP_ZH, _GAP_EN = r"[^,。?!;]", r"[^.?!;]"
 _PATTERNS: tuple[tuple[re.Pattern[str], bool], ...] = tuple(
     (re.compile(pattern), forward)
     for pattern, forward in (
+        # "Of the new built-up land, how much was cropland": what is new stands first.
+        (
+            rf"(?:新增|新建|增加|扩大)的?({_LIST})\s*(?:面积)?(?:当中|之?中|里面?|之?内){_GAP_ZH}{{0,8}}?({_LIST})",
+            False,
+        ),
+        (rf"\bnew(?:ly)?\s+({_LIST}){_GAP_EN}{{0,20}}?\b(?:was|were|used\s+to\s+be|had\s+been)\s+({_LIST})", False),
         (rf"({_LIST})\s*(?:转|变|改|还|到|→|->|=>|变更)\s*(?:了)?\s*({_LIST})", True),
         (rf"({_LIST}){_GAP_ZH}{{0,14}}?{_ZH_TURN}{_GAP_ZH}{{0,6}}?({_LIST})", True),
         (rf"({_LIST}){_GAP_ZH}{{0,10}}?被{_GAP_ZH}{{0,6}}?({_LIST}){_GAP_ZH}{{0,3}}?[占吞侵挤吃用]", True),
@@ -106,6 +112,7 @@ class Roles:
         others: further classes spoken of by themselves, for comparisons.
         outside: classes that are excluded.
         listed: ``cls`` and ``others`` stand side by side ("A、B和C").
+        mixed: two changes between other pairs of classes are asked for.
     """
 
     cls: str | None = None
@@ -115,6 +122,7 @@ class Roles:
     others: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     listed: bool = False
+    mixed: bool = False
 
 
 def read_roles(text: str, mentions: Sequence[Mention]) -> Roles:
@@ -131,11 +139,15 @@ def read_roles(text: str, mentions: Sequence[Mention]) -> Roles:
     outside = tuple(dict.fromkeys(one.cls for one in mentions if one.negated))
     plain = tuple(dict.fromkeys(one.cls for one in mentions if not one.negated))
     for pattern, forward in _PATTERNS:
+        found, chained = [], False
         for match in pattern.finditer(skeleton):
             first, second = (_named(text, mentions) for text in match.groups())
-            sides = (first, second) if forward else (second, first)
             if {(one.cls, one.negated) for one in first} != {(one.cls, one.negated) for one in second}:
-                return _changed(*sides, outside)
+                # "A转B和B转A": the second B opens another change.
+                chained = chained or len({one.cls for one in second}) < len(second)
+                found.append(_changed(*((first, second) if forward else (second, first)), outside))
+        if found:
+            return replace(found[0], mixed=chained or len(set(found)) > 1)
     lists = (_named(match[0], mentions) for match in re.finditer(_LIST, skeleton))
     listed = any(len({one.cls for one in group if not one.negated}) > 1 for group in lists)
     return Roles(cls=plain[0] if plain else None, others=plain[1:], outside=outside, listed=listed)

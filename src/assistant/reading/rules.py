@@ -31,6 +31,7 @@ from src.assistant.reading.fill import (
     sides,
     special,
 )
+from src.assistant.reading.guard import guarded
 from src.assistant.reading.slots import Slots
 
 _WHY = re.compile(
@@ -63,10 +64,10 @@ class Rule:
 
 
 def decide(slots: Slots) -> Query:
-    """The query of the first rule that fits; "clarify", "unknown" where none does."""
+    """The query of the first rule that fits, asked back where it does not hold all that the question names."""
     for rule in RULES:
         if rule.when(slots):
-            return rule.make(slots)
+            return guarded(slots, rule.make(slots))
     return clarify(slots, "unknown")
 
 
@@ -140,7 +141,9 @@ def _is_overlap(slots: Slots) -> bool:
     listed = slots.has("patch") and slots.has("illegal") and not slots.has("encroach")
     amount_only = both(slots) and slots.has("amount")
     if zone is not None and zone.type == "mining" and not zone.inside:
-        return slots.has("exists", "patch", "illegal", "encroach", "amount", "change")
+        return (not some_class(slots) or slots.digging) and slots.has(
+            "exists", "patch", "illegal", "encroach", "amount", "change"
+        )
     return zone is not None and slots.has("encroach", "human") and not listed and not amount_only
 
 
@@ -166,6 +169,10 @@ def _overlap(slots: Slots) -> Query:
     return build("overlap", slots, **fields)
 
 
+def _ranged(slots: Slots) -> bool:
+    return any(one.form == "range" for one in slots.times.periods)
+
+
 def _is_human_trend(slots: Slots) -> bool:
     return slots.has("human") and slots.has("trend", "net", "gain", "loss", "change") and not slots.has("exists")
 
@@ -187,6 +194,8 @@ def _is_patches(slots: Slots) -> bool:
     if slots.has("exists") and not some_class(slots) and _STIR.search(slots.rest):
         return True
     built = "built" in (roles.cls, roles.to_cls)
+    if built and slots.has("building") and not slots.has("amount", "this_patch"):
+        return True
     return slots.has("exists") and (bool(roles.to_cls) or (built and slots.has("gain")))
 
 
@@ -284,6 +293,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("legal", "a verdict or a penalty is asked for", lambda s: s.has("legal"), _no("refuse", "legal")),
     Rule("off_topic", "a subject of other trades, no land named", _off_topic, _no("refuse", "off_topic")),
+    Rule("no data", "nothing at hand tells it", lambda s: s.has("no_data"), _no("unsupported", "no_data")),
     Rule("one_image", "change asked of a single image", _image_only, lambda s: clarify(s, "need_t1", "patches")),
     Rule(
         "survey",
@@ -336,7 +346,9 @@ RULES: tuple[Rule, ...] = (
         "structure and change",
         lambda s: (
             (s.has("structure") or (s.has("share") and not some_class(s)))
-            and (s.has("change", "trend") or any(p.form == "range" for p in s.times.periods))
+            and (
+                s.has("change", "trend") or len(s.times.periods) > 1 or any(p.form == "range" for p in s.times.periods)
+            )
             and not some_class(s)
         ),
         _as("structure", group_by=None),

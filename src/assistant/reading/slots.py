@@ -14,22 +14,18 @@ from src.assistant.reading.lexicon import (
     FORMAT_WORDS,
     GROUP_WORDS,
     MERGED,
-    OUTSIDE_AFTER,
-    OUTSIDE_BEFORE,
-    PARTS,
     STATE_WORDS,
     UNIT_WORDS,
-    ZONES,
     class_mentions,
-    leftmost_longest,
     mended,
-    town_mentions,
 )
 from src.assistant.reading.numerals import number_of, plain
+from src.assistant.reading.places import read_places
 from src.assistant.reading.roles import Roles, read_roles
 from src.assistant.reading.times import Times, masked, read_times
 
 DEFAULT_RADIUS_M = 300.0
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 # Grades A and B of a patch (src.geo.patches.record).
 _GRADES = {"a": 0.8, "b": 0.6}
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,12})(?:\.\d{1,9})?"
@@ -43,14 +39,14 @@ _LEAST = re.compile(
     r"\s*(?:及?以上|往上|\+|or\s+(?:more|larger|above|bigger)|and\s+(?:more|larger|above|over))"
 )
 _MOST = re.compile(
-    rf"(?:小于等于|小于|不到|不足|低于|少于|不超过|[≤<]=?|\b(?:under|below|at\s+most)|\b(?:less"
+    rf"(?:小于等于|小于|不到|不满|不足|低于|少于|不超过|[≤<]=?|\b(?:under|below|at\s+most)|\b(?:less"
     rf"|smaller|fewer)\s+than)\s*{_NUMBER}\s*{_UNIT}"
     rf"|(?<![\d.]){_NUMBER}\s*{_UNIT}\s*(?:及?以下|or\s+(?:less|smaller))"
 )
 _VALUE = re.compile(rf"(?<![\d.-]){_QUANTITY}")
 _CONFIDENCE = re.compile(
     r"(?:置信度?|可信度|把握|confidence)\D{0,12}?(?P<p>0?\.\d+|\d{1,3}\s*%|[1-9]成|1(?:\.0+)?)"
-    r"|(?P<g>[ab])级|grade\s+(?P<g2>[ab])\b|(?P<high>高置信|high[\s-]confidence)"
+    r"|(?P<g>[ab])级|grade\s+(?P<g2>[ab])\b|(?P<high>高置信|高可信|(?:置信度?|可信度|把握)[很较最比]*[高大](?!于|过)|high[\s-]confidence)"
 )
 _RANK = re.compile(
     r"前\s*(?P<a>\d{1,4})(?:[名个位大处块]|(?=[^\d年月天季]|$))"
@@ -86,7 +82,13 @@ _ORDINAL = re.compile(
     r"|\b(?P<w>first|second|third|fourth|fifth|last|"
     r"\d{1,2}(?:st|nd|rd|th))\s+(?:one|patch|item|clue|row|find)\b"
 )
-_LARGEST_PATCH = re.compile(r"最大的?.{0,3}图斑|(?:largest|biggest)\s+(?:\w+\s+)?patch\b")
+# One patch is asked for, wherever it lies: "the largest piece", "which site is the largest".
+LARGEST_PATCH = re.compile(
+    r"最大的?(?:那|这)?(?:[1\u25a1]\s*)?(?:块|处|宗|片)|最大的?[^,。?!]{0,8}(?:图斑|违建|地块)"
+    r"|(?:图斑|违建|地块)[^,。?!]{0,6}(?:哪[1\u25a1]?个|哪[1\u25a1]?[块处宗片]|谁)[^,。?!]{0,4}最大|哪[1\u25a1]?[块处宗片][^,。?!]{0,12}最大"
+    r"|(?:largest|biggest)\s+(?:\w+\s+){0,3}?(?:patch|plot|site|piece|building|structure)\b(?!\s+(?:area|growth|gain|increase))"
+    r"|\b(?:which|what)\s+(?:\w+\s+)?(?:patch|plot|site|piece)\b.{0,60}\b(?:largest|biggest)\b"
+)
 _WORDS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -97,7 +99,7 @@ class Slots:
     Args:
         text: as read, typing errors put right.
         ordered: it tried to give orders to the system, which were cut out.
-        lang: zh where any Chinese character stands in it.
+        lang: zh where Chinese is spoken; names of places do not count.
         as_of: the day that counts as today.
         known: what the workspace holds.
         times: periods.
@@ -162,7 +164,7 @@ class Slots:
         """Whether places or classes are ranked rather than patches."""
         return (
             self.has("most")
-            and not _LARGEST_PATCH.search(self.rest)
+            and not LARGEST_PATCH.search(self.rest)
             and any(group in self.groups for group in ("town", "village", "class"))
         )
 
@@ -184,7 +186,7 @@ def read_slots(question: str, as_of: date, known: Known) -> Slots:
     rank_n, rest = _rank_number(rest)
     value = _value(rest)
     times = read_times(rest, as_of)
-    zones, unknown_zone, rest = _zones(times.rest, known)
+    zones, unknown_zone, rest = read_places(times.rest, known, question)
     mentions = class_mentions(rest)
     units = [(match.start(), unit) for unit, words in UNIT_WORDS.items() for match in re.finditer(words, rest)]
     cues = cues_of(rest)
@@ -192,7 +194,7 @@ def read_slots(question: str, as_of: date, known: Known) -> Slots:
     return Slots(
         text=text,
         ordered=text != whole,
-        lang="zh" if re.search(r"[\u4e00-\u9fff]", text) else "en",
+        lang=_language(text, rest),
         as_of=as_of,
         known=known,
         times=times,
@@ -220,11 +222,21 @@ def read_slots(question: str, as_of: date, known: Known) -> Slots:
     )
 
 
+def _language(text: str, rest: str) -> Lang:
+    """The language of the words, without the names of places in ``text`` that ``rest`` lacks."""
+    if not _HAN.search(text):
+        return "en"
+    words = re.findall(r"\b[a-z][a-z'-]+", rest)
+    return "en" if len(words) > max(1, len(_HAN.findall(rest))) else "zh"
+
+
 def _implied(roles: Roles, cues: frozenset[str]) -> Roles:
-    """Land that goes without saying: "lost land" is farmland, what sprawls is built-up land."""
+    """Land that goes without saying: "lost land" is farmland, what sprawls or is being built is built-up land."""
     if roles != Roles():
         return roles
-    return Roles(cls="cropland") if "land_word" in cues else Roles(cls="built") if "sprawl" in cues else roles
+    if "land_word" in cues:
+        return Roles(cls="cropland")
+    return roles if cues.isdisjoint(("sprawl", "building")) else Roles(cls="built")
 
 
 def _unit_name(word: str) -> tuple[Unit, float]:
@@ -333,67 +345,4 @@ def _patch(text: str, known: Known) -> tuple[str | None, bool, str]:
     return None, False, text
 
 
-def _zones(text: str, known: Known) -> tuple[tuple[ZoneRef | None, ...], bool, str]:
-    """Places in order, whether a named one is unknown, and the text without them."""
-    found: list[tuple[int, int, ZoneRef | None]] = []
-    for name, kind in _names(known):
-        start = text.find(name.lower())
-        if start >= 0 and not any(begin <= start < end for begin, end, _ in found):
-            found.append(
-                (start, start + len(name), None if kind == "county" else _zone(kind, name, text, start, known))
-            )
-    for start, end, _ in found:
-        text = masked(text, start, end)
-    for kind, start, end in list(leftmost_longest(ZONES, text)):
-        part = next((part for part, words in PARTS if re.search(words, text[max(0, start - 20) : end + 12])), None)
-        inside = not (OUTSIDE_AFTER.match(text, end) or OUTSIDE_BEFORE.search(text[:start]))
-        ref = ZoneRef(type=kind, part=part if kind == "reserve" else None, inside=inside) if kind != "county" else None  # type: ignore[arg-type]
-        found.append((start, end, ref))
-    for start, end, _ in found:
-        text = masked(text, start, end)
-    unknown = False
-    for kind, name, start, end in town_mentions(text):
-        unknown = unknown or bool(known.zones.get(kind) or (kind == "county" and known.county))
-        inside = not (OUTSIDE_AFTER.match(text, end) or OUTSIDE_BEFORE.search(text[:start]))
-        shown = name.title() if name.isascii() else name.upper()
-        found.append((start, end, ZoneRef(type=kind, name=shown, inside=inside)))  # type: ignore[arg-type]
-    for start, end, _ in found:
-        text = masked(text, start, end)
-    ordered = dict.fromkeys(zone for _, _, zone in sorted(found, key=lambda one: one[0]))
-    return _without_repeats(list(ordered)), unknown, text
-
-
-def _without_repeats(zones: list[ZoneRef | None]) -> tuple[ZoneRef | None, ...]:
-    """A reserve named with its part, and then "the reserve" again, is one place."""
-    named = {zone.type for zone in zones if zone is not None and (zone.part or zone.name)}
-    return tuple(zone for zone in zones if zone is None or zone.part or zone.name or zone.type not in named)
-
-
-def _names(known: Known) -> list[tuple[str, str]]:
-    """Names that the workspace knows with their kind, short forms of towns too, longest first."""
-    kinds = dict(ZONES)
-    names = [
-        (name, kind)
-        for kind, several in known.zones.items()
-        for name in several
-        # A layer that is called as its kind names no single zone.
-        if len(name) > 1 and not (kind in kinds and kinds[kind].fullmatch(name.lower()))
-    ]
-    short = [
-        (re.sub(r"(?:镇|乡|街道|村)$| (?:town|township|village)$", "", name, flags=re.I), kind) for name, kind in names
-    ]
-    names += [(name, kind) for name, kind in short if len(name) > 1 and kind in ("town", "village")]
-    if known.county:
-        names += [(known.county, "county")]
-    return sorted(dict.fromkeys(names), key=lambda one: (-len(one[0]), one))
-
-
-def _zone(kind: str, name: str, text: str, start: int, known: Known) -> ZoneRef:
-    full = next((one for one in known.zones.get(kind, ()) if one == name), None) or next(
-        one for one in known.zones[kind] if one.startswith(name)
-    )
-    inside = not (OUTSIDE_AFTER.match(text, start + len(name)) or OUTSIDE_BEFORE.search(text[:start]))
-    return ZoneRef(type=kind, name=full, inside=inside)  # type: ignore[arg-type]
-
-
-__all__ = ["DEFAULT_RADIUS_M", "Rank", "Slots", "read_slots"]
+__all__ = ["DEFAULT_RADIUS_M", "LARGEST_PATCH", "Rank", "Slots", "read_slots"]

@@ -88,7 +88,7 @@ _SINCE_AFTER = re.compile(
 _VERSUS_AFTER = re.compile(r"\s*(?:的(?:时候)?|底|末)?\s*(?:相比|相较|比起来|比较|对比|比)")
 _WITH_BEFORE = re.compile(r"(?:跟|和|与|同)\s*$")
 _VERSUS_BEFORE = re.compile(
-    r"(?:比起|相比于?|相较于?|相对于?|对比|较|比|\bcompared\s+(?:to|with)|\bversus|\bvs\.?|\bthan(?:\s+in)?(?:\s+at)?|"
+    r"(?:比起|相比于?|相较于?|相对于?|对比|较|比|\bcompared?\s+(?:to|with)|\bversus|\bvs\.?|\bthan(?:\s+in)?(?:\s+at)?|"
     r"\brelative\s+to|\bagainst)\s*(?:the\s+)?$"
 )
 _UNTIL_BEFORE = re.compile(r"(?:截至|截止到?|到了?|\bas\s+of|\bby|\buntil|\bup\s+to)\s*(?:the\s+)?$")

@@ -72,6 +72,7 @@ _TEXT: Words = {
     "equal": {"zh": "相差{}", "en": "{} apart"},
     "unsure": {"zh": "，增减方向不能确定", "en": "; whether it rose or fell is not certain"},
     "unsure_other": {"zh": "，孰多孰少不能确定", "en": "; which is larger is not certain"},
+    "points": {"zh": "{}个百分点", "en": "{} percentage points"},
     "per_year": {"zh": "{}/年", "en": "{} a year"},
     "to": {"zh": "{}至{}", "en": "{} to {}"},
     "many_dates": {"zh": "{first}至{last}共{n}期", "en": "{n} dates from {first} to {last}"},
@@ -225,7 +226,10 @@ class Say:
             text = area(abs(figure.value), unit, self.lang, area_places(figure, unit))
             return _TEXT["per_year"][self.lang].format(text)
         if name == "share":
-            return percent(figure).removeprefix("-")
+            text = percent(figure).removeprefix("-")
+            if figure.quantity == "difference":
+                return _TEXT["points"][self.lang].format(text.removesuffix("%"))
+            return text
         places = _DECIMALS[name] if figure.decimals is None else figure.decimals
         if name == "share_per_year":
             places = _share_places(figure, places)
@@ -267,7 +271,7 @@ class Say:
         ends = [self.short(figure.model_copy(update={"value": end})) for end in (low, high)]
         if figure.dimension in ("share", "share_per_year"):
             # "3–5%/年": the unit once.
-            ends[0] = ends[0].partition("%")[0]
+            ends[0] = ends[0].partition("%")[0].removesuffix(_TEXT["points"][self.lang].format(""))
         return "–".join(ends)
 
     def spread(self, figure: Figure, *, brief: bool = False) -> str:

@@ -11,6 +11,8 @@ _TEXT: Words = {
     "loss": {"zh": "{}流出", "en": "loss of {}"},
     "net": {"zh": "{}", "en": "net change of {}"},
     "state": {"zh": "{}面积", "en": "area of {}"},
+    "share": {"zh": "{}占比", "en": "share of {}"},
+    "patch": {"zh": "{}个", "en": "{}"},
     "patches": {"zh": "疑似图斑", "en": "suspected patches"},
     "transition": {"zh": "{}", "en": "{}"},
     "more": {"zh": "前者比后者{}", "en": "the first has {} than the second"},
@@ -37,7 +39,9 @@ def compare(evidence: Evidence) -> list[str]:
     difference = next((one for one in evidence.find(quantity="difference") if one.dimension == first.dimension), None)
     if difference is not None:
         key = "more" if difference.value else "apart"
-        words = _TEXT[key][say.lang].format(say.signed(difference)) + say.bracketed(difference)
+        words = _TEXT[key][say.lang].format(_counted(say, difference, say.signed(difference))) + say.bracketed(
+            difference
+        )
         lines.append(ended(say, capital(words)))
     met = first.bounds and second.bounds and first.bounds[0] <= second.bounds[1] and second.bounds[0] <= first.bounds[1]
     if difference is None and met:
@@ -71,10 +75,14 @@ def _side(say: Say, figure: Figure, other: Figure) -> str:
     else:
         name = say.place
     cls = class_name(figure.cls or figure.to_cls or "", say.lang)
-    what = _TEXT[figure.quantity][say.lang].format(cls)
-    value = say.signed(figure) if figure.quantity == "net" else say.short(figure)
+    what = _TEXT["share" if figure.dimension == "share" else figure.quantity][say.lang].format(cls)
+    value = say.signed(figure) if figure.quantity == "net" else _counted(say, figure, say.short(figure))
     spread = say.bracketed(figure) if figure.dimension != "count" else ""
     return say.text(_TEXT, "side", name=name, what=what, value=value, spread=spread)
+
+
+def _counted(say: Say, figure: Figure, value: str) -> str:
+    return _TEXT["patch"][say.lang].format(value) if figure.dimension == "count" and figure.value else value
 
 
 def _period(say: Say, figure: Figure) -> str:

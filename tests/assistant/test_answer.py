@@ -311,7 +311,7 @@ def test_review_and_export_say_what_was_done():
     assert row.id in compose(asked)
     made = cases.patches(random.Random(1), n=7)
     text = compose(made.model_copy(update={"query": made.query.changed(metric="export", formats=("xlsx",))}))
-    assert text.startswith("可导出的内容与上一条答案一致：疑似图斑7个，格式：xlsx。")
+    assert text.startswith("可导出疑似图斑7个，格式：xlsx。")
 
 
 def test_cards_are_the_named_figures():

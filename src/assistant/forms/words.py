@@ -109,7 +109,7 @@ REASONS: Words = {
     "compare_what": {
         "zh": "这两项不能直接比较，请把要比较的两边说完整，例如“2023年和2024年新增建设用地哪个多？”。",
         "en": "These two cannot be set side by side as they are; please name both sides in full, "
-        'such as "Was more land built up in 2024 than in 2023?".',
+        'such as "Was there more new built-up land in 2024 than in 2023?".',
     },
     "sum_what": {
         "zh": "请说明要加在一起的是什么：哪一类土地、哪个范围、哪段时间。",

@@ -42,6 +42,7 @@ def versus(base: Query, slots: Slots) -> Query | None:
     named = [bool(slots.zone), bool(periods or slots.times.same_period), bool(cls)]
     if not any(named):
         return None
+    base = base if slots.zone or cls else _one_side(base)
     way = measured(base)
     if way in STATES and slots.has("gain", "loss", "net", "change"):
         return None  # how much it rose or fell since
@@ -60,6 +61,7 @@ def respectively(base: Query, slots: Slots) -> Query | None:
     """The same for each of some places or years; None where the question does not ask one by one."""
     if not _EACH.search(slots.text) or slots.groups:
         return None
+    base = _one_side(base)
     places = [one for one in slots.zones if one is not None]
     if len(places) > 1:
         return _zones(base, slots, places)
@@ -97,6 +99,13 @@ def altogether(base: Query, slots: Slots) -> Query | None:
         lacking = base.changed(**fields, t1=None, t2=None)
         return clarify(slots, "need_period", wanted, **kept(lacking))
     return ask(slots, "sum_what")
+
+
+def _one_side(base: Query) -> Query:
+    """Of two periods compared, the first; another period is set beside it."""
+    if base.metric == "compare" and base.compare == "periods":
+        return base.changed(metric=measured(base), compare=None, others=())
+    return base
 
 
 def _comparable(base: Query) -> bool:

@@ -196,6 +196,8 @@ def _with_metric(slots: Slots, base: Query, alone: Query) -> Query | None:
 
 def _changed(base: Query, slots: Slots, *, asked_back: bool) -> Query | None:
     """The query before with the parts that the question names; None where it names none."""
+    if base.metric in _ABOUT_PATCH:
+        return None  # one patch has no other class, place or period
     numbers = (slots.min_area_m2, slots.min_confidence, slots.rank_n, slots.lonlat)
     named = slots.groups or slots.units or slots.zones or slots.formats or (slots.has("most") and base.rank)
     if not (names_land(slots) or named or slots.times.now or any(one is not None for one in numbers)):

@@ -98,7 +98,7 @@ class Assistant:
             )
         if query.metric == "export" and dialogue.last is None and not (query.t2 or query.cls or query.zone):
             named = query.from_cls or query.to_cls or query.group_by or query.patch_id
-            query = query if named else Query(metric="clarify", reason="nothing_yet", lang=query.lang)
+            query = query if named else Query.of({"metric": "clarify", "reason": "nothing_yet", "lang": query.lang})
         return query
 
     def evidence(self, query: Query, question: str, dialogue: Dialogue, progress: Progress | None = None) -> Evidence:

@@ -92,7 +92,7 @@ _TEXT: Words = {
         "en": "Meaning: cropland whose vegetation stayed low all season; fallow by plan and rotation are in it.",
     },
     "seasons": {"zh": "比较的影像", "en": "Images compared"},
-    "season": {"zh": "{year}年{n}期（{days}）", "en": "{year}: {n} dates ({days})"},
+    "season": {"zh": "{year}年（{days}）", "en": "{year} ({days})"},
     "whole_years": {
         "zh": "撂荒要看整年的绿度，所问时段（{}至{}）不能单独判断，以上是所列年份的结果。",
         "en": "Idle land shows over whole years; the period asked about ({} to {}) cannot be told by itself, so the "
@@ -316,9 +316,7 @@ def _seasons(say: Say) -> list[str]:
     for scene in say.evidence.scenes:
         if scene.used:
             years.setdefault(scene.date[:4], []).append(scene.date)
-    parts = [
-        _TEXT["season"][say.lang].format(year=year, n=len(days), days=_days(say, days)) for year, days in years.items()
-    ]
+    parts = [_TEXT["season"][say.lang].format(year=year, days=_days(say, days)) for year, days in years.items()]
     lines = breakdown(say, _TEXT["seasons"][say.lang], parts, len(parts))
     t1, t2 = say.evidence.query.t1, say.evidence.query.t2
     if t1 and t2 and (date.fromisoformat(t2) - date.fromisoformat(t1)).days < _WHOLE_YEAR_DAYS:

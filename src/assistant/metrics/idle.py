@@ -52,19 +52,20 @@ def abandoned(query: Query, county: County, progress: Progress) -> Evidence:
     scenes: dict[int, list[Scene]] = {year: [one.scene for one in dates] for year, dates in years.items()}
     fields = Fields(covers[0].map, covers[1].map, before.grid)
     idle = idle_cropland(fields, scenes, place.outline, county.workspace.cache, county.runner)
-    figures = _idle_figures(idle, before.record.date, after.record.date)
+    span = chosen[0].day, chosen[-1].day
+    figures = _idle_figures(idle, *span)
     if query.group_by in ("town", "village") and place.kind == "county":
         for part in county.parts(query.group_by, place):
             found_there = idle_cropland(
                 fields, scenes, part.outline, county.workspace.cache, county.runner, limits=idle.limits
             )
-            area = _idle_area(found_there, before.record.date, after.record.date)
+            area = _idle_area(found_there, *span)
             figures.append(area.model_copy(update={"key": f"{part.kind}.{part.name}", "place": part.name}))
     caveats = [code for cover in covers for code in cover.caveats]
     return Evidence(
         query=query,
-        t1=chosen[0].day,
-        t2=chosen[-1].day,
+        t1=span[0],
+        t2=span[1],
         place=place.name,
         scenes=uses,
         figures=tuple(figures),

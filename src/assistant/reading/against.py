@@ -49,7 +49,7 @@ def versus(base: Query, slots: Slots) -> Query | None:
     if sum(named) > 1 or len(periods) > 1 or not _comparable(base) or slots.unknown_zone:
         return ask(slots, "compare_what")
     if slots.zone is not None:
-        return _zones(base, slots, [base.zone, slots.zone])
+        return _zones(base, slots, slots.zones if len(slots.zones) > 1 else [base.zone, slots.zone])
     if cls is not None:
         usable = base.cls not in (None, cls) and way in ("gain", "loss", "net", *STATES)
         return _beside(base, slots, "classes", [{}, {"cls": cls}]) if usable else ask(slots, "compare_what")
@@ -128,7 +128,8 @@ def _other_period(base: Query, periods: Sequence[Period], *, same: bool) -> dict
     if t1 is None and not state:
         return None
     if same:
-        years = t2.year - periods[0].t2.year if periods and periods[0].grain == "year" else 1
+        # "The same period last year" is read as the time since then; "of 2022" as that year.
+        years = t2.year - periods[0].t2.year if periods and periods[0].form == "moment" else 1
         if years < 1:
             return None
         return _days(base, years_back(t1, years) if t1 else None, years_back(t2, years))

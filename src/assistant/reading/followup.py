@@ -59,6 +59,8 @@ _DENIED = re.compile(
 _INSTEAD = re.compile(r"换成?|改成|改看|整个|全部|所有|\binstead\b|\bwhole\b|\ball\s+of\b|\bentire\b")
 # A year or less holds one date of a series.
 _SERIES_DAYS = 400
+# What a part such as "占耕地的有几个" may be taken for by itself.
+_PART_ALONE = PATCHES | STATES | {"gain", "loss"}
 Step = Callable[[Query, Slots], Query | None]
 
 
@@ -105,17 +107,26 @@ def _goes_on(slots: Slots, alone: Query, has_metric: bool) -> bool:
     """Whether a question goes on from the one before, by its first or last words or by what it lacks."""
     lacking = alone.metric == "clarify" and alone.reason in _MISSING
     trails = _ENDS.search(slots.text) is not None and not (has_metric and names_land(slots))
-    return lacking or trails or _STARTS.search(slots.text) is not None
+    return lacking or trails or _STARTS.search(slots.text) is not None or _names_a_town_alone(slots, alone, has_metric)
+
+
+def _names_a_town_alone(slots: Slots, alone: Query, has_metric: bool) -> bool:
+    """ "How much in Qinghe town?" says neither what nor of which class."""
+    places = [one for one in slots.zones if one is not None]
+    if not places or has_metric or slots.groups or slots.times.now or slots.roles != Roles():
+        return False
+    return alone.metric in ("area_at", "compare") and all(one.type in ADMINISTRATIVE for one in places)
 
 
 def _turned(base: Query, slots: Slots, alone: Query, goes_on: bool) -> Query | None:
     """The turns that a dialogue takes beyond another class, place or period; None where it takes none of them."""
     if not _complete(slots) and (one := against.versus(base, slots)) is not None:
         return one
-    if goes_on or (portion.cued(slots) and alone.metric in PATCHES and not slots.times.periods):
+    if goes_on or (portion.cued(slots) and alone.metric in _PART_ALONE and not slots.times.periods):
         part = portion.part_of(base, slots)
         if part is not None:
-            return part if part.metric == "clarify" else _placed(part, slots)
+            part = part if part.metric == "clarify" else _placed(part, slots)
+            return part.changed(group_by=None) if part.group_by == "class" else part
     if (one := listed.which(base, slots, alone)) is not None:
         if slots.has("most") and slots.groups and one.metric in PATCHES:
             one = one.changed(rank=ranked(slots.rank_n or 1, "asc" if slots.has("least") else "desc"))

@@ -20,7 +20,7 @@ _EXTREME = re.compile(
     r"|\b(?P<en>largest|biggest|smallest)\s+(?:one|patch|site|plot)\b"
 )
 _WHERE = re.compile(
-    r"(?:具体|详细)?(?:的)?(?:位置|地点|坐标|方位)|具体在哪|^(?:都|它们?|分别)?在(?:哪|什么地方|什么位置)[里儿个]?"
+    r"(?:具体|详细)?(?:的)?(?:位置|地点|坐标|方位)|具体在哪|^(?:都|它们?|分别|这些|那些|图斑)*在(?:哪|什么地方|什么位置)[里儿个]?"
     r"|\bwhere\s+(?:exactly\s+)?(?:are|is|were|was)\s+(?:they|it|these|those|this|that)\b|\blocat(?:ion|ed)\w*|\bcoordinates\b"
 )
 _HOW_MUCH = re.compile(
@@ -29,11 +29,12 @@ _HOW_MUCH = re.compile(
     r"[?.\s]*"
 )
 # Asked anew rather than about the answer before.
-_AFRESH = re.compile(r"变化|疑似|可疑|全县|全域|\bchange|\bsuspect|\bwhole\b|\bany\b|有没有|是否")
+_AFRESH = re.compile(r"全县|全域|\bwhole\b|\bany\b|有没有|是否|有无")
+_UNLAWFUL = re.compile(r"违|非法|乱|私|偷|擅自|\billegal|\bunauthori|\bunlawful|\bunpermitted|\bwithout\b")
 _OF_THE_ANSWER = re.compile(
     r"具体|其中|这些|那些|它们|都是?(?:哪|有)|里面?的?有?|\b(?:these|those|they|them|it|that)\b|是哪些"
 )
-_NEW_SUBJECT = ("illegal", "encroach", "human", "solar", "greenhouse", "abandoned", "export", "review")
+_NEW_SUBJECT = ("encroach", "human", "solar", "greenhouse", "abandoned", "export", "review")
 
 
 def nth(base: Query, slots: Slots) -> Query | None:
@@ -61,6 +62,8 @@ def largest(base: Query, slots: Slots) -> Query | None:
     in_order = lists_patches(base) and (base.rank is None or base.rank.order == order)
     if (in_order or base.metric == "transition") and slots.known.patch_ids and (order == "desc" or base.rank):
         return _detail(slots, slots.known.patch_ids[0])
+    if base.metric in ("matrix", "structure"):
+        return None  # the largest class
     found = as_patches(base, "rank")
     if found is None:
         return ask(slots, "which_patches") if measured(base) in (*FLOWS, "compare") else None
@@ -107,7 +110,14 @@ def which(base: Query, slots: Slots, alone: Query) -> Query | None:
     counted = slots.has("count") and (bool(slots.zones) or _OF_THE_ANSWER.search(slots.text) is not None)
     if not (slots.has("patch") or counted) or slots.roles != Roles() or slots.times.periods:
         return None
-    if slots.has(*_NEW_SUBJECT) or slots.patch_named or slots.patch_id or slots.lonlat or slots.digging:
+    if (
+        slots.has(*_NEW_SUBJECT)
+        or _UNLAWFUL.search(slots.text)
+        or slots.patch_named
+        or slots.patch_id
+        or slots.lonlat
+        or slots.digging
+    ):
         return None
     if alone.metric not in ("patches", "count", "rank", "overlap", "clarify", "area_at", "presence", "point"):
         return None

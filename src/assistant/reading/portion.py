@@ -25,7 +25,7 @@ _FROM_BEFORE = re.compile(
 )
 _FROM_AFTER = re.compile(r"\s*(?:变来|转来|转入|流入|被占|(?:was|were)\s+(?:taken|lost)|\bbefore\b)")
 _TO_BEFORE = re.compile(
-    r"(?:(?:转|变|改|变更|转变|转换|转化|开发|退化|恢复|复垦|种|建|盖|占|整|搞)[为成到作给了]+|流向|转给|转去|被|让)(?:了|的|是)*\s*$"
+    r"(?:(?:转|变|改|变更|转变|转换|转化|开发|退化|恢复|复垦|种|建|盖|占|整|搞)[为成到作给]|流向|转去|被|让)(?:了|的|是)*\s*$"
     r"|\b(?:to|into|becam\w+|becom\w+|by|for)\s+(?:the\s+)?$"
 )
 _TAKER_AFTER = re.compile(r"\s*(?:占用|占掉|占去|占了|吃掉|侵占)(?!多少)")

@@ -307,7 +307,7 @@ def abandoned(evidence: Evidence) -> list[str]:
     places = by_place(say, quantity=main.quantity, dimension="area")
     if evidence.query.group_by and not places:
         places = [_TEXT["no_towns"][say.lang]]
-    return [*lines, *places, *_seasons(say), *patch_list(say), _TEXT["abandoned_means"][say.lang]]
+    return [*lines, *_seasons(say), *places, *patch_list(say), _TEXT["abandoned_means"][say.lang]]
 
 
 def _seasons(say: Say) -> list[str]:

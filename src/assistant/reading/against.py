@@ -58,14 +58,18 @@ def versus(base: Query, slots: Slots) -> Query | None:
 
 
 def respectively(base: Query, slots: Slots) -> Query | None:
-    """The same for each of some places or years; None where the question does not ask one by one."""
-    if not _EACH.search(slots.text) or slots.groups:
+    """The same for each of some places or years; None where the question does not ask one by one.
+
+    Two years named side by side are never joined to the time between their ends.
+    """
+    periods = [one for one in slots.times.periods if not one.future]
+    places = [one for one in slots.zones if one is not None]
+    side_by_side = len(places) > 1 or (len(periods) > 1 and all(one.form == "moment" and one.t1 for one in periods))
+    if slots.groups or not (side_by_side or _EACH.search(slots.text)):
         return None
     base = _one_side(base)
-    places = [one for one in slots.zones if one is not None]
     if len(places) > 1:
         return _zones(base, slots, places)
-    periods = [one for one in slots.times.periods if not one.future]
     spans: Sequence[tuple[date | None, date]] = [one.span for one in periods]
     if len(periods) == 1 and periods[0].t1 is not None:
         spans = _years_of(periods[0].t1, periods[0].t2)

@@ -80,7 +80,7 @@ def continued(slots: Slots, previous: Query) -> Query | None:
 def _continued(slots: Slots, previous: Query, *, corrected: bool = False) -> Query | None:
     base = _open(previous, slots)
     alone = decide(slots)
-    if base is None or alone.metric in _ON_ITS_OWN or alone.reason == "empty":
+    if base is None or alone.metric in _ON_ITS_OWN or alone.reason == "empty" or slots.max_area:
         return None
     if slots.has("reverse"):
         return _reversed(base, slots.lang)
@@ -122,7 +122,8 @@ def _turned(base: Query, slots: Slots, alone: Query, goes_on: bool) -> Query | N
     """The turns that a dialogue takes beyond another class, place or period; None where it takes none of them."""
     if not _complete(slots) and (one := against.versus(base, slots)) is not None:
         return one
-    if goes_on or (portion.cued(slots) and alone.metric in _PART_ALONE and not slots.times.periods):
+    alone_a_part = alone.metric in _PART_ALONE and not slots.times.periods and not slots.has("illegal")
+    if goes_on or (alone_a_part and portion.cued(slots)):
         part = portion.part_of(base, slots)
         if part is not None:
             part = part if part.metric == "clarify" else _placed(part, slots)
@@ -133,7 +134,13 @@ def _turned(base: Query, slots: Slots, alone: Query, goes_on: bool) -> Query | N
         return one if one.metric == "clarify" else _placed(one, slots)
     if not goes_on:
         return None
-    steps: tuple[Step, ...] = (against.respectively, against.altogether, listed.how_much, listed.where)
+    steps: tuple[Step, ...] = (
+        against.altogether,
+        against.respectively,
+        listed.what_was_taken,
+        listed.how_much,
+        listed.where,
+    )
     found = next((one for one in (step(base, slots) for step in steps) if one is not None), None)
     if found is None and (patches := listed.above(base, slots)) is not None:
         return patches if patches.metric == "clarify" else _placed(patches, slots)

@@ -28,9 +28,14 @@ _HOW_MUCH = re.compile(
     r"|(?:and\s+)?(?:how\s+(?:large|big)\s+(?:is|are)\s+(?:it|they|that|these|those)|what\s+is\s+(?:the|its|their)\s+(?:total\s+)?area)"
     r"[?.\s]*"
 )
+_TAKEN = re.compile(
+    r"占(?:用|了|掉|的|去)*(?:都)?(?:是)?(?:哪些|哪类|哪种|什么|啥)|\bwhat\s+(?:land\s+)?(?:was|were)\s+(?:it|they|taken)"
+)
 # Asked anew rather than about the answer before.
-_AFRESH = re.compile(r"全县|全域|\bwhole\b|\bany\b|有没有|是否|有无")
-_UNLAWFUL = re.compile(r"违|非法|乱|私|偷|擅自|\billegal|\bunauthori|\bunlawful|\bunpermitted|\bwithout\b")
+_AFRESH = re.compile(
+    r"变化|疑似|可疑|全县|全域|有没有|是否|有无|\bchange|\bsuspect|\bwhole\b|\bany\b"
+    r"|违|非法|非农|乱[占建盖搭挖倒堆]|私[建搭]|偷|擅自|大棚房|\billegal|\bunauthori|\bunlawful|\bunpermitted|\bwithout\b"
+)
 _OF_THE_ANSWER = re.compile(
     r"具体|其中|这些|那些|它们|都是?(?:哪|有)|里面?的?有?|\b(?:these|those|they|them|it|that)\b|是哪些"
 )
@@ -96,6 +101,15 @@ def how_much(base: Query, slots: Slots) -> Query | None:
     return base.changed(lang=slots.lang, unit=slots.units[-1] if slots.units else base.unit) if told else None
 
 
+def what_was_taken(base: Query, slots: Slots) -> Query | None:
+    """ "占的是什么地": where a gain came from; a list of patches tells it beside each."""
+    if not _TAKEN.search(slots.text) or names_any(slots):
+        return None
+    if base.metric == "gain":
+        return base.changed(group_by="class", lang=slots.lang)
+    return base.changed(lang=slots.lang) if lists_patches(base) or base.metric == "patch_detail" else None
+
+
 def which(base: Query, slots: Slots, alone: Query) -> Query | None:
     """The patches of what was measured: "具体有哪些图斑", "which patches are these?", "在保护区里的有几个".
 
@@ -107,21 +121,16 @@ def which(base: Query, slots: Slots, alone: Query) -> Query | None:
     Returns:
         A query that place and numbers of the question still have to go into; None for a question of its own.
     """
-    counted = slots.has("count") and (bool(slots.zones) or _OF_THE_ANSWER.search(slots.text) is not None)
+    limited = slots.min_area_m2 is not None or slots.min_confidence is not None
+    counted = slots.has("count") and (bool(slots.zones) or limited or _OF_THE_ANSWER.search(slots.text) is not None)
     if not (slots.has("patch") or counted) or slots.roles != Roles() or slots.times.periods:
         return None
-    if (
-        slots.has(*_NEW_SUBJECT)
-        or _UNLAWFUL.search(slots.text)
-        or slots.patch_named
-        or slots.patch_id
-        or slots.lonlat
-        or slots.digging
-    ):
+    if slots.has(*_NEW_SUBJECT) or slots.patch_named or slots.patch_id or slots.lonlat or slots.digging:
         return None
     if alone.metric not in ("patches", "count", "rank", "overlap", "clarify", "area_at", "presence", "point"):
         return None
-    if _AFRESH.search(slots.text) and not _OF_THE_ANSWER.search(slots.text):
+    whole = _AFRESH.search(slots.text) is not None or (bool(slots.zones) and slots.has("patch"))
+    if whole and not _OF_THE_ANSWER.search(slots.text):
         return None
     metric = "rank" if alone.metric == "rank" and not slots.groups else "count" if slots.has("count") else "patches"
     way = direction(slots) if slots.has("gain", "loss") and not slots.has("net") else ""

@@ -15,12 +15,15 @@ from src.assistant.reading.roles import Roles
 from src.assistant.reading.slots import Slots
 
 OF_IT = re.compile(
-    r"其中|(?:里面|里头|当中|之中)|\b(?:out\s+)?of\s+(?:which|that|those|these|them|it|this)\b|\bamong\s+(?:them|those|these)\b"
+    r"其中|(?:^|[这那]些?)(?:里面|里头|当中|之中)"
+    r"|\b(?:out\s+)?of\s+(?:which|that|those|these|them|it|this)\b|\bamong\s+(?:them|those|these)\b"
 )
+# "耕地占了多少": of what was measured, not of the county.
+_SHARE_AFTER = re.compile(r"占了?(?:多少|几成)")
 _FROM_BEFORE = re.compile(
-    r"(?:占用?|侵占|挤占|蚕食|占掉|吃掉|毁掉?|砍掉?|来自于?|来源于?|源[于自]|从|由|原来?(?:都)?[是为]?|(?:以前|之前|原先|先前)(?:都)?是)"
-    r"(?:过|了|掉|的)*(?:是)?\s*$"
-    r"|\b(?:from|on|over|taken|formerly|previously|was|were|been|replac\w+|took|taking|at\s+the\s+expense\s+of)\s+"
+    r"(?:(?<!乱)占用?|侵占|挤占|蚕食|占掉|吃掉|毁掉?|砍掉?|来自于?|来源于?|源[于自]|从|由|原来?(?:都)?[是为]?|(?:以前|之前|原先|先前)(?:都)?是)"
+    r"(?:过|了|掉|的)*(?:是)?(?:(?:多少|几)(?:亩|公顷)?的?)?\s*$"
+    r"|\b(?:from|on|over|taken|formerly|previously|was|were|replac\w+|took|taking|at\s+the\s+expense\s+of)\s+"
     r"(?:(?:the|former|once|previously|formerly|what\s+was)\s+)*$"
 )
 _FROM_AFTER = re.compile(r"\s*(?:变来|转来|转入|流入|被占|(?:was|were)\s+(?:taken|lost)|\bbefore\b)")
@@ -38,12 +41,14 @@ def part_of(base: Query, slots: Slots) -> Query | None:
         base: query before.
         slots: parts of the question.
     """
-    of_it = OF_IT.search(slots.text) is not None
+    of_it = OF_IT.search(slots.text) is not None or _shared(slots.rest)
     side = _side(slots.rest)
     named = slots.roles.cls
-    if named is None or slots.roles != Roles(cls=named) or not (side or of_it):
+    if named is None or slots.digging or not (side or of_it):
         return None
     way = measured(base)
+    if slots.roles != Roles(cls=named):  # several classes, or both sides of a change
+        return ask(slots, "which_part") if slots.roles.listed and way in FLOWS else None
     if base.compare == "classes" or way not in (*FLOWS, *LISTS, "rank"):
         return ask(slots, "which_part") if side else None
     before, after = _sides(base, way, named, side)
@@ -62,8 +67,12 @@ def part_of(base: Query, slots: Slots) -> Query | None:
 
 
 def cued(slots: Slots) -> bool:
-    """Whether words say which side of a change the class is on."""
-    return bool(_side(slots.rest))
+    """Whether words beside a class say that a part is meant."""
+    return bool(_side(slots.rest)) or _shared(slots.rest)
+
+
+def _shared(text: str) -> bool:
+    return any(_SHARE_AFTER.match(text, one.end) for one in class_mentions(text))
 
 
 def _side(text: str) -> str:

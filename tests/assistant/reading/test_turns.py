@@ -32,6 +32,9 @@ PARTS = [
     (BUILT, "里面原来是耕地的呢", f"{TAKEN} unit=mu"),
     (BUILT, "从耕地变来的有多少亩", f"{TAKEN} unit=mu"),
     (BUILT, "占用耕地面积多大", f"{TAKEN} unit=mu"),
+    (BUILT, "这里面占了多少耕地", f"{TAKEN} unit=mu"),
+    (BUILT, "耕地占了多少", f"{TAKEN} unit=mu"),
+    (BUILT, "耕地占多少", f"{TAKEN} unit=mu"),
     (BUILT, "其中耕地多少亩", f"{TAKEN} unit=mu"),
     (BUILT, "云溪镇占耕地的呢".replace("云溪镇", "双口镇"), f"{TAKEN} unit=mu zone=town:双口镇"),
     (BUILT, "占林地的图斑有几个", f"count from_cls=forest to_cls=built {Y24} unit=mu"),
@@ -66,6 +69,7 @@ ASKED_BACK = [
     ("2024年哪个镇新增建设用地最多", "和去年相比呢", "compare_what"),
     (BUILT, "跟双口镇比呢", "compare_what"),
     ("2024年第三季度新增建设用地多少", "和去年比呢", "compare_what"),
+    (BUILT, "其中来自耕地和林地的呢", "which_part"),
     (LOST, "三年合起来一共少了多少", "need_period"),
     (LOST, "几类地一起算呢", "sum_what"),
     ("2024年耕地净变化多少", "只看3亩以上的", "which_patches"),
@@ -99,6 +103,9 @@ TURNS = [
     ("How much cropland was lost in 2024?", "not the loss, the gain", f"gain cls=cropland {Y24}"),
     (LOST, "去年和今年加起来呢", "loss cls=cropland t1=2022-12-31 t2=2024-12-31"),
     (LOST, "近三年加起来呢", "loss cls=cropland t1=2021-12-31 t2=2024-12-31"),
+    (BUILT, "主要占了哪些地", f"gain cls=built {Y24} group_by=class unit=mu"),
+    ("今年有哪些疑似违建图斑", "占的是什么地", f"patches to_cls=built {Y24}"),
+    ("今年有哪些疑似违建图斑", "5亩以上的有几个", f"count to_cls=built {Y24} min_area_m2=3333.333333"),
     (LOST, "哪年最多", "extreme_interval cls=cropland rank=1asc"),
     ("撂荒耕地有多少", "哪个镇最多", "abandoned cls=cropland group_by=town"),
     ("今年基本农田被占多少", "换成双口镇", f"overlap from_cls=cropland {Y24} zone=town:双口镇"),
@@ -106,7 +113,7 @@ TURNS = [
 
 
 def test_number_of_cases():
-    assert tuple(map(len, (PARTS, AGAINST, ASKED_BACK, TURNS))) == (18, 10, 14, 26)
+    assert tuple(map(len, (PARTS, AGAINST, ASKED_BACK, TURNS))) == (21, 10, 15, 29)
 
 
 @pytest.mark.parametrize(("first", "said", "want"), [*PARTS, *TURNS])
@@ -145,6 +152,8 @@ def test_years_one_by_one_are_a_comparison():
     assert same(two, f"compare cls=cropland {Y23} compare=periods others=net,{S24}")
     three = after(BUILT, "近三年分别是多少")
     assert (three.t1, [one.t2 for one in three.others]) == ("2021-12-31", ["2023-12-31", "2024-12-31"])
+    for said in ("去年和今年哪个多", "去年和今年呢"):
+        assert after(LOST, said).compare == "periods"
     towns = after(BUILT, "双口镇和松河镇分别多少")
     assert (towns.compare, towns.cls, towns.others[0].zone.name) == ("zones", "built", "松河镇")
 
@@ -171,6 +180,12 @@ def test_a_period_is_chosen_after_a_sum_was_asked_back():
         "有没有违规建设的图斑",
         "占比最大的地类是哪个",
         "Is there any illegal building?",
+        "有没有违法占用耕地",
+        "河道管理范围内有无乱占乱建",
+        "面积最大的10个变化图斑",
+        "小于5亩的疑似图斑有几个",
+        "list patches larger than 5 mu in the reserve",
+        "Has anyone been digging in the protected area lately?",
     ],
 )
 def test_a_question_of_its_own_is_not_drawn_into_the_dialogue(said):
@@ -181,3 +196,9 @@ def test_one_patch_takes_no_other_place():
     detail = parse("第一个图斑的情况", as_of=AS_OF, known=SHOWN)
     assert after(detail, "双口镇呢").reason == "unknown"
     assert same(after(detail, "面积多少"), f"patch_detail patch_id={PATCHES[0]}")
+
+
+def test_an_upper_limit_of_size_is_not_dropped():
+    """ "Only those below 5 mu" gave the same total again, in mu."""
+    found = after(LOST, "只看小于5亩的")
+    assert (found.metric, found.reason) == ("clarify", "unknown")

@@ -64,11 +64,12 @@ def respectively(base: Query, slots: Slots) -> Query | None:
     """
     periods = [one for one in slots.times.periods if not one.future]
     places = [one for one in slots.zones if one is not None]
-    side_by_side = len(places) > 1 or (len(periods) > 1 and all(one.form == "moment" and one.t1 for one in periods))
+    alike = len(places) > 1 and len({one.type for one in places}) == 1
+    side_by_side = alike or (len(periods) > 1 and all(one.form == "moment" and one.t1 for one in periods))
     if slots.groups or not (side_by_side or _EACH.search(slots.text)):
         return None
     base = _one_side(base)
-    if len(places) > 1:
+    if alike:
         return _zones(base, slots, places)
     spans: Sequence[tuple[date | None, date]] = [one.span for one in periods]
     if len(periods) == 1 and periods[0].t1 is not None:

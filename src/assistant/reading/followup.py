@@ -64,6 +64,13 @@ _PART_ALONE = PATCHES | STATES | {"gain", "loss"}
 Step = Callable[[Query, Slots], Query | None]
 
 
+def without_denied(slots: Slots) -> Slots:
+    """The question without what it denies: of "not the loss, the gain" the gain is left."""
+    text = _DENIED.sub("", slots.text)
+    said_more = text != slots.text and re.search(r"\w", text) is not None
+    return read_slots(text, slots.as_of, slots.known) if said_more else slots
+
+
 def continued(slots: Slots, previous: Query) -> Query | None:
     """The query of a follow-up; None where the question stands on its own.
 
@@ -71,13 +78,6 @@ def continued(slots: Slots, previous: Query) -> Query | None:
         slots: parts of the question.
         previous: query before; a "clarify" counts when it has ``wanted``.
     """
-    if (text := _DENIED.sub("", slots.text)) != slots.text and re.search(r"\w", text):
-        meant = read_slots(text, slots.as_of, slots.known)
-        return _continued(meant, previous, corrected=True) or decide(meant)
-    return _continued(slots, previous)
-
-
-def _continued(slots: Slots, previous: Query, *, corrected: bool = False) -> Query | None:
     base = _open(previous, slots)
     alone = decide(slots)
     if base is None or alone.metric in _ON_ITS_OWN or alone.reason == "empty" or slots.max_area:
@@ -93,7 +93,7 @@ def _continued(slots: Slots, previous: Query, *, corrected: bool = False) -> Que
     if alone.metric == "convert":
         return _other_unit(base, alone, slots) if alone.value is None else None
     has_metric = slots.has(*_METRIC_CUES) or (slots.has("when") and slots.has("begin"))
-    goes_on = corrected or _goes_on(slots, alone, has_metric)
+    goes_on = _goes_on(slots, alone, has_metric)
     if (turn := _turned(base, slots, alone, goes_on)) is not None:
         return turn
     if not goes_on:

@@ -129,12 +129,12 @@ def true_value(figure: Figure, query: Query, truth: dict[str, Any]) -> float | N
 def _suspected(query: Query, change: Matrix) -> float:
     """Ground that truly changed its class as a question about patches means it, of any size.
 
-    "built" means work on the ground: what became built-up, and what became bare but by falling water; in a transition
-    it is the class alone.
+    "built" means work on the ground: what became built-up, and what became bare but by falling water; after a
+    given class it is the class alone.
     """
     before, after = query.from_cls, query.to_cls or query.cls
     cells = [(a, b) for a in change for b in change if a != b and a == (before or a)]
-    if after == "built" and query.metric != "transition":
+    if after == "built" and before is None:
         cells = [(a, b) for a, b in cells if a != "built" and (b == "built" or (b == "unused" and a != "water"))]
     elif after:
         cells = [(a, b) for a, b in cells if b == after]

@@ -47,13 +47,14 @@ _NO_NOTES = frozenset({"export", "review"})
 _TEXT: Words = {
     "notes": {"zh": "说明：{}。", "en": "Note: {}."},
     "period": {
-        "zh": "所问时段按{}至{}计，采用时间和季节最相近的清晰影像",
-        "en": "the period asked about is {} to {}; clear images nearest in time and season were used",
+        "zh": "所问时段按{}计，采用时间和季节最相近的清晰影像",
+        "en": "the period asked about is {}; clear images nearest in time and season were used",
     },
-    "both": {
-        "zh": "所问时段按{}至{}、{}至{}计，采用时间和季节最相近的清晰影像",
-        "en": "the periods asked about are {} to {} and {} to {}; clear images nearest in time and season were used",
+    "periods": {
+        "zh": "所问时段按{}计，采用时间和季节最相近的清晰影像",
+        "en": "the periods asked about are {}; clear images nearest in time and season were used",
     },
+    "span": {"zh": "{}至{}", "en": "{} to {}"},
     "until": {
         "zh": "所问日期为{}，采用时间最接近的清晰影像",
         "en": "the day asked about is {}; the nearest clear image was used",
@@ -305,17 +306,19 @@ def _notes(evidence: Evidence, said: str) -> list[str]:
 
 
 def _asked(say: Say) -> list[str]:
-    """The resolved period, where it is not that of the images; of a comparison, both."""
-    evidence, words = say.evidence, _TEXT["both"][say.lang]
+    """The resolved period, where it is not that of the images; of a comparison, all of them."""
+    evidence = say.evidence
     used = {scene.date for scene in evidence.scenes if scene.used}
     asked = [one for one in (evidence.t1, evidence.t2) if one]
     if not used or not asked or set(asked) <= used:
         return []
-    days = [day(one, say.lang) for one in asked]
-    other = evidence.query.others[0] if evidence.query.compare == "periods" and evidence.query.others else None
-    if other is not None and other.t1 and other.t2 and len(days) == 2:
-        return [words.format(*days, day(other.t1, say.lang), day(other.t2, say.lang))]
-    return [_TEXT["period" if len(days) == 2 else "until"][say.lang].format(*days)]
+    if len(asked) < 2:
+        return [_TEXT["until"][say.lang].format(day(asked[0], say.lang))]
+    others = evidence.query.others if evidence.query.compare == "periods" else ()
+    ends = [asked, *([one.t1, one.t2] for one in others if one.t1 and one.t2)]
+    spans = [_TEXT["span"][say.lang].format(*(day(one, say.lang) for one in pair)) for pair in ends]
+    words = _TEXT["periods" if len(spans) > 1 else "period"][say.lang]
+    return [words.format(("、" if say.lang == "zh" else " and ").join(spans))]
 
 
 def _kind(say: Say, figure: Figure) -> str:

@@ -18,7 +18,9 @@ from pydantic import ValidationError
 from src.assistant.changes import write_text
 from src.assistant.county import STEPS, County, Progress, UnknownZone, no_progress
 from src.assistant.metrics import areas, compare, meta, overlap, pairs, patches, places, series, words
+from src.assistant.periods import answerable_periods, from_first_image, nearest_first
 from src.assistant.query import Query
+from src.assistant.reading.fill import STATES
 from src.assistant.record import Evidence
 from src.assistant.review import ReviewLog
 from src.assistant.scenes import NoScene
@@ -119,8 +121,7 @@ def _measured(query: Query, county: County, progress: Progress) -> Evidence:
         }
         return stopped.model_copy(update=update)
     except NoScene as error:
-        update = {"reason": error.reason, "scenes": error.looked_at, "choices": county.known().dates}
-        return stopped.model_copy(update=update)
+        return stopped.model_copy(update=_without_scene(query, county, error))
     except CannotTell as error:
         zone = ZONE_TYPES.get(error.detail) if error.code == "NO_ZONE_LAYER" else None
         detail = () if zone is None else (zone.zh if query.lang == "zh" else zone.en,)
@@ -130,12 +131,23 @@ def _measured(query: Query, county: County, progress: Progress) -> Evidence:
         return stopped.model_copy(update={"reason": "outside", "method": {"found": str(error)}})
 
 
+def _without_scene(query: Query, county: County, error: NoScene) -> dict[str, Any]:
+    """Why no image carries the question, and what can be asked instead."""
+    begin = None if query.metric in STATES else from_first_image(query, county)
+    if begin is not None:
+        return {"reason": "images_begin", "detail": (begin[0],), "choices": begin[1]}
+    choices = nearest_first(county.known().dates, query.t2)
+    return {"reason": error.reason, "scenes": error.looked_at, "choices": choices}
+
+
 def _asked_back(query: Query, county: County) -> Evidence:
     """What is asked back or declined, with what the asker can choose from."""
     known = county.known()
     choices: tuple[str, ...] = ()
     if query.reason in ("need_period", "need_t1", "future"):
-        choices = known.dates
+        choices = nearest_first(known.dates, None) if query.wanted in STATES else answerable_periods(query, county)
+    elif query.reason == "one_zone":
+        choices = tuple(one.zone.name or one.zone.type for one in query.others if one.zone is not None)
     elif query.reason == "need_class":
         choices = tuple(LAND_CLASSES.values())
     elif query.reason in ("need_zone", "unknown_zone"):

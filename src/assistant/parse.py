@@ -19,7 +19,9 @@ Conventions of the query, where facts leave a choice:
 - A period that ends after ``as_of`` ends at ``as_of``; one that lies wholly after it is "clarify", "future".
 - "clarify" keeps what was understood and names in ``wanted`` the metric that it becomes once the missing thing is
   told. Reasons: empty, unknown, need_period, need_class, need_t1, unknown_zone (``zone`` is the name that
-  the county lacks), future; which_zone, one_at_a_time, exclusion where no one query holds all that was asked.
+  the county lacks), future; which_zone, one_at_a_time, exclusion where no one query holds all that was asked; of
+  follow-ups: one_zone (the places to choose from stand in ``others``), compare_what, sum_what, which_part,
+  which_patches, need_patch; nothing_yet of an export without an answer.
   refuse: legal, off_topic. unsupported: causal, non_grain (crops), forecast, no_data (owners, soil, plans, people).
 - gain, loss, net: ``cls`` is the class. gain with ``from_cls``: only from that class; loss with ``to_cls`` likewise.
   "Where did it come from / go to" is gain or loss with group_by "class"; by town is group_by "town".
@@ -56,7 +58,7 @@ import sys
 from datetime import date
 
 from src.assistant.query import Known, Query
-from src.assistant.reading.followup import continued
+from src.assistant.reading.followup import continued, without_denied
 from src.assistant.reading.guard import guarded
 from src.assistant.reading.rules import decide
 from src.assistant.reading.slots import read_slots
@@ -76,8 +78,10 @@ def parse(question: str, *, as_of: date, known: Known | None = None, previous: Q
         A checked query; "clarify", "refuse" or "unsupported" with a ``reason`` where nothing can be measured.
     """
     slots = read_slots(question, as_of, known or Known())
-    if previous is not None and (follow := continued(slots, previous)) is not None:
-        return guarded(slots, follow)
+    if previous is not None:
+        slots = without_denied(slots)
+        if (follow := continued(slots, previous)) is not None:
+            return guarded(slots, follow)
     return decide(slots)
 
 

@@ -107,6 +107,9 @@ class Assistant:
             query = query.changed(
                 t1=before.t1, t2=before.t2, zone=query.zone or before.zone, cls=query.cls or before.cls
             )
+        if query.metric == "export" and dialogue.last is None and not (query.t2 or query.cls or query.zone):
+            named = query.from_cls or query.to_cls or query.group_by or query.patch_id
+            query = query if named else Query.of({"metric": "clarify", "reason": "nothing_yet", "lang": query.lang})
         return query
 
     def evidence(self, query: Query, question: str, dialogue: Dialogue, progress: Progress | None = None) -> Evidence:
@@ -119,6 +122,9 @@ class Assistant:
             zones = read_slots(question, self.county.as_of, self.county.known()).zones
             choices = tuple(dict.fromkeys(_zone_words(zone, query.lang) for zone in zones))
             return Evidence(query=query, status="words", reason="which_zone", choices=choices)
+        if (query.metric, query.reason) == ("clarify", "need_patch") and last is not None:
+            choices = tuple(row.id for row in last.patches[:_LISTED_CHOICES])
+            return Evidence(query=query, status="words", reason="need_patch", choices=choices)
         if query.metric == "export" and last is not None and last.patches:
             return last.model_copy(update={"query": query})
         if query.metric == "review":

@@ -43,6 +43,11 @@ CAVEATS: dict[str, dict[str, str]] = {
         "zh": "该地类无法用现有数据与其他地类区分",
         "en": "the available data cannot tell this class from others",
     },
+    "IDLE_BY_GREENNESS": {
+        "zh": "撂荒由各季绿度推断，休耕、轮作也会算入，长草的撂荒地会漏掉，须实地核查",
+        "en": "idle land is inferred from the greenness of its seasons: fallow by rotation counts, overgrown land does "
+        "not; check it in the field",
+    },
     "SINGLE_PAIR": {
         "zh": "仅两期对比，无后续影像印证",
         "en": "two dates only; no later image confirms the change",

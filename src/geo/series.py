@@ -210,6 +210,7 @@ def idle_cropland(
     zone: gpd.GeoDataFrame | None,
     cache: Path,
     runner: Runner,
+    limits: Mapping[int, float] | None = None,
 ) -> IdleCropland:
     """Cropland whose NDVI never rose in any of some years.
 
@@ -222,6 +223,7 @@ def idle_cropland(
         zone: from ``read_zone``; None for all.
         cache: folder for warped scenes.
         runner: threads or a cluster.
+        limits: of each year, as found before for the same fields and scenes; None finds them.
 
     Raises:
         CannotTell: DN_ONLY; or NO_CLEAR_IMG where a year has fewer than MIN_SEASON_DATES scenes.
@@ -236,17 +238,23 @@ def idle_cropland(
     _refuse_numbers([scene for scenes in years.values() for scene in scenes])
     grid = fields.grid
     laid = {year: on_grid(scenes, grid, cache, runner) for year, scenes in years.items()}
-    blocks = blocks_of(grid.shape_hw)
-    limits = {}
-    for year, scenes in laid.items():
-        peaks = np.concatenate(list(runner.map(partial(_field_peaks, fields, scenes), blocks)))
-        limits[year] = GROWN_SHARE * float(np.median(peaks)) if len(peaks) else 0.0
+    known_limits = dict(limits) if limits is not None else _limits(fields, laid, runner)
     totals = np.zeros(4)
-    for part in runner.map(partial(_idle_sums, fields, laid, limits, exact_areas(grid)), _pieces(zone, grid)):
+    for part in runner.map(partial(_idle_sums, fields, laid, known_limits, exact_areas(grid)), _pieces(zone, grid)):
         totals += part
     days = {year: tuple(scene.record.date for scene in scenes) for year, scenes in laid.items()}
     known, judged, idle, edge = (float(value) for value in totals)
-    return IdleCropland(known, judged, idle, edge, limits, days)
+    return IdleCropland(known, judged, idle, edge, known_limits, days)
+
+
+def _limits(fields: Fields, laid: Mapping[int, Sequence[Scene]], runner: Runner) -> dict[int, float]:
+    """Each year's limit: GROWN_SHARE of the median field's greatest NDVI."""
+    limits = {}
+    for year, scenes in laid.items():
+        blocks = blocks_of(fields.grid.shape_hw)
+        peaks = np.concatenate(list(runner.map(partial(_field_peaks, fields, scenes), blocks)))
+        limits[year] = GROWN_SHARE * float(np.median(peaks)) if len(peaks) else 0.0
+    return limits
 
 
 def _refuse_numbers(scenes: Sequence[Scene]) -> None:

@@ -269,6 +269,45 @@ def test_cannot_tell_gives_the_reason_and_the_next_step(reason):
     assert set(_USUAL_STEP) <= set(REASONS) | set(CAVEATS)
 
 
+def test_dates_that_are_offered_stand_nearest_first():
+    """Eight dates, the oldest first, cut off the latest."""
+    days = tuple(f"{year}-06-{day:02d}" for year in (2022, 2023, 2024) for day in (10, 20, 30))
+    scenes = tuple(cases.scene(one, used=False, why="cloudy") for one in days)
+    made = Evidence(
+        query=Query.of({"metric": "gain", "cls": "cropland"}),
+        status="cannot_tell",
+        reason="no_scene",
+        t2="2024-12-31",
+        scenes=scenes,
+        choices=days,
+    )
+    looked_at, have = compose(made).split("\n")[2:4]
+    assert looked_at.startswith("查看过的影像：2024年6月30日")
+    assert have.startswith("现有：2024年6月30日、2024年6月20日") and "2022年" not in have
+
+
+def test_a_comparison_of_three_years_and_of_a_transition():
+    years = [("2021-12-24", "2022-12-22"), ("2022-12-22", "2023-12-24"), ("2023-12-24", "2024-12-26")]
+    figures = tuple(
+        Figure(
+            key=f"side{n}",
+            quantity="transition",
+            value=1000.0 * n,
+            dimension="area",
+            t1=t1,
+            t2=t2,
+            from_cls="cropland",
+            to_cls="built",
+        )
+        for n, (t1, t2) in enumerate(years, start=1)
+    )
+    query = Query.of({"metric": "compare", "compare": "periods", "from_cls": "cropland", "to_cls": "built"})
+    made = Evidence(query=query, status="measured", figures=figures, cards=("side1", "side2", "side3"))
+    text = compose(made)
+    assert text.count("耕地→建设用地") == 3 and "前者" not in text
+    assert all(words in text for words in ("1.5亩", "3亩", "4.5亩"))
+
+
 def test_a_missing_layer_is_named():
     query = Query.of({"metric": "overlap", "zone": {"type": "basic_farmland"}})
     made = Evidence(query=query, status="cannot_tell", reason="NO_ZONE_LAYER", detail=("basic_farmland",))
@@ -311,7 +350,7 @@ def test_review_and_export_say_what_was_done():
     assert row.id in compose(asked)
     made = cases.patches(random.Random(1), n=7)
     text = compose(made.model_copy(update={"query": made.query.changed(metric="export", formats=("xlsx",))}))
-    assert text.startswith("可导出的内容与上一条答案一致：疑似图斑7个，格式：xlsx。")
+    assert text.startswith("可导出疑似图斑7个，格式：xlsx。")
 
 
 def test_cards_are_the_named_figures():

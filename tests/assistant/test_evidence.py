@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from src.assistant import evidence as evidence_module
+from src.assistant.answer import compose
 from src.assistant.county import County
 from src.assistant.evidence import METRIC_FUNCS, STEPS, gather
+from src.assistant.parse import parse
 from src.assistant.query import METRICS, Query
 from src.assistant.record import Evidence
 from src.assistant.review import ReviewLog
@@ -116,9 +118,48 @@ def test_a_place_off_the_images_is_outside(county):
 
 def test_what_is_asked_back_comes_with_choices(county):
     asked = gather(Query(metric="clarify", reason="need_period"), county)
-    assert (asked.status, asked.reason, asked.choices) == ("words", "need_period", county.known().dates)
+    assert (asked.status, asked.reason, asked.choices) == ("words", "need_period", ("2024年", "2023年", "近一年"))
+    days = gather(Query(metric="clarify", reason="future", wanted="area_at"), county)
+    assert days.choices == tuple(reversed(county.known().dates))
     refused = gather(Query(metric="refuse", reason="legal"), county)
     assert (refused.status, refused.reason, refused.figures) == ("words", "legal", ())
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_each_period_that_is_offered_can_be_answered(county, lang):
+    """Image dates were offered, the oldest first, and the first of them led to "one date only"."""
+    asked = Query.of({"metric": "clarify", "cls": "built", "reason": "need_period", "wanted": "gain", "lang": lang})
+    choices = gather(asked, county).choices
+    assert len(choices) == 3
+    for choice in choices:
+        chosen = parse(choice, as_of=county.as_of, known=county.known(), previous=asked)
+        assert (chosen.metric, chosen.cls) == ("gain", "built"), choice
+        assert gather(chosen, county).status == "measured", choice
+
+
+def test_a_period_that_begins_before_the_images_says_so(county):
+    """It said that there was no clear image in the period, beside a list of clear images of the period."""
+    asked = Query(metric="gain", cls="built", t1="2020-12-31", t2="2024-12-31")
+    found = gather(asked, county)
+    assert (found.status, found.reason, found.detail) == ("cannot_tell", "images_begin", ("2022-09-18",))
+    assert found.choices == ("2022年9月18日至2024年12月31日",)
+    text = compose(found)
+    assert "现有影像自2022年9月18日开始" in text and "没有清晰影像" not in text
+    chosen = parse(found.choices[0], as_of=county.as_of, known=county.known(), previous=asked)
+    assert (chosen.metric, chosen.t1) == ("gain", "2022-09-18")
+    assert gather(chosen, county).status == "measured"
+    states = gather(Query(metric="area_at", cls="built", t2="2015-12-31"), county)
+    assert states.reason == "no_scene"
+
+
+def test_two_places_to_choose_from(county):
+    town = county.known().zones["town"][0]
+    sides = [
+        {"metric": "overlap", "zone": {"type": "reserve"}},
+        {"metric": "overlap", "zone": {"type": "town", "name": town}},
+    ]
+    asked = Query.of({"metric": "clarify", "reason": "one_zone", "wanted": "overlap", "others": sides})
+    assert gather(asked, county).choices == ("reserve", town)
 
 
 @pytest.fixture

@@ -118,3 +118,27 @@ def test_two_places_are_asked_back_with_both_as_choices(assistant, told):
     assert "一次只能统计一个范围" in asked.text and town in asked.text
     query = assistant.understand(asked.evidence.choices[told], dialogue)
     assert (query.metric, query.t2, query.zone.type) == ("loss", "2024-12-31", ("town", "river")[told])
+
+
+def test_there_is_nothing_to_export_before_the_first_answer(assistant):
+    """It said that the files were exactly the last answer where there was none."""
+    first = assistant.ask("导出", Dialogue())
+    assert (first.evidence.query.metric, first.evidence.reason) == ("clarify", "nothing_yet")
+    assert "上一条" not in first.text
+    named = assistant.ask("导出2024年新增建设用地图斑", Dialogue())
+    assert named.evidence.query.metric == "export" and named.evidence.status == "measured"
+
+
+def test_where_the_patches_lie_is_asked_back_with_their_numbers(assistant):
+    dialogue = Dialogue()
+    listed = assistant.ask("2024年有哪些疑似变化图斑", dialogue)
+    (row,) = listed.evidence.patches
+    alone = assistant.understand("具体位置在哪", dialogue)
+    assert (alone.metric, alone.patch_id) == ("patch_detail", row.id)
+    rows = (row, row.model_copy(update={"id": f"{row.id}9"}))
+    dialogue.last = listed.model_copy(update={"evidence": listed.evidence.model_copy(update={"patches": rows})})
+    asked = assistant.ask("具体位置在哪", dialogue)
+    assert asked.evidence.reason == "need_patch"
+    assert asked.evidence.choices == tuple(one.id for one in rows)
+    one = assistant.ask("最大的那块什么情况", dialogue)
+    assert (one.evidence.query.metric, one.evidence.query.patch_id) == ("patch_detail", row.id)

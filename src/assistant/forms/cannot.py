@@ -4,6 +4,9 @@
 ``reason`` (beside the codes of CAVEATS) and ``next_step``.
 """
 
+import re
+from datetime import date
+
 from src.assistant.forms.base import breakdown, choice, ended, joined
 from src.assistant.record import Evidence, SceneUse
 from src.assistant.text import Say, Words, day, pick, place_name
@@ -15,6 +18,7 @@ REASONS: Words = {
     "no_scene": {"zh": "时段内没有影像", "en": "there is no image in the period"},
     "one_date": {"zh": "只有一期影像，无法比较变化", "en": "there is one date only, so no change can be told"},
     "few_dates": {"zh": "影像期数不足", "en": "there are too few dates"},
+    "images_begin": {"zh": "所问时段开始时还没有影像", "en": "the period begins before the images do"},
     "no_samples": {"zh": "没有独立检验样本", "en": "there are no independent test samples"},
     "no_labels": {"zh": "没有可用的地类样本", "en": "there are no labels to tell the classes"},
     "outside": {"zh": "所问位置不在影像范围内", "en": "the place lies outside the images"},
@@ -69,6 +73,7 @@ _USUAL_STEP = {
     "SPECTRAL_RULES": "add_labels",
     "COREG_GT_0_5PX": "add_scene",
     "no_scene": "add_scene",
+    "images_begin": "add_scene",
     "one_date": "add_dates",
     "few_dates": "add_dates",
     "no_samples": "add_samples",
@@ -89,6 +94,8 @@ _TEXT: Words = {
     "scene": {"zh": "{day}（清晰{clear}）", "en": "{day} ({clear} clear)"},
     "not_known": {"zh": "现有数据不足以回答", "en": "the data at hand do not answer this"},
     "have": {"zh": "现有", "en": "There are"},
+    "begin": {"zh": "现有影像自{}开始", "en": "The images begin on {}"},
+    "instead": {"zh": "可以改问", "en": "You can ask about"},
     "detail": {"zh": "详情：{}", "en": "Details: {}"},
     "next": {"zh": "下一步：{}", "en": "Next: {}"},
 }
@@ -102,17 +109,33 @@ def cannot_tell(evidence: Evidence) -> list[str]:
     say = Say(evidence)
     reason = evidence.reason or ""
     lines = [ended(say, _TEXT["head"][say.lang].format(_why(say, reason)))]
-    if evidence.detail and reason != "NO_ZONE_LAYER":
+    begins = reason == "images_begin"
+    if begins and evidence.detail:
+        lines.append(ended(say, _TEXT["begin"][say.lang].format(day(evidence.detail[0], say.lang))))
+    elif evidence.detail and reason != "NO_ZONE_LAYER":
         lines.append(ended(say, _TEXT["detail"][say.lang].format(joined(say, evidence.detail))))
     if evidence.t2:
         days = [day(one, say.lang) for one in (evidence.t1, evidence.t2) if one]
         lines.append(ended(say, _TEXT["period" if len(days) == 2 else "day"][say.lang].format(*days)))
-    lines += breakdown(say, _TEXT["looked"][say.lang], [_looked_at(say, one) for one in evidence.scenes], _LISTED)
-    lines += breakdown(say, _TEXT["have"][say.lang], [choice(one, say.lang) for one in evidence.choices], _LISTED)
+    looked_at = sorted(evidence.scenes, key=lambda one: _distance(one.date, evidence.t2))
+    lines += breakdown(say, _TEXT["looked"][say.lang], [_looked_at(say, one) for one in looked_at], _LISTED)
+    label = _TEXT["instead" if begins else "have"][say.lang]
+    lines += breakdown(say, label, [choice(one, say.lang) for one in _ordered(evidence)], _LISTED)
     step = evidence.next_step or _USUAL_STEP.get(reason, "")
     if step:
         lines.append(ended(say, _TEXT["next"][say.lang].format(pick(NEXT_STEPS, step, say.lang))))
     return lines
+
+
+def _ordered(evidence: Evidence) -> list[str]:
+    """The choices; dates nearest to the day asked about first, else the latest first."""
+    if not all(re.fullmatch(r"\d{4}-\d{2}-\d{2}", one) for one in evidence.choices):
+        return list(evidence.choices)
+    return sorted(evidence.choices, key=lambda one: _distance(one, evidence.t2))
+
+
+def _distance(one: str, wanted: str | None) -> int:
+    return abs((date.fromisoformat(one) - date.fromisoformat(wanted or "9999-12-31")).days)
 
 
 def _why(say: Say, reason: str) -> str:

@@ -1,6 +1,6 @@
 """Two things side by side: zones, periods or classes."""
 
-from src.assistant.forms.base import Form, capital, ended, headline
+from src.assistant.forms.base import Form, arrow, capital, ended, headline
 from src.assistant.record import Evidence, Figure
 from src.assistant.text import Say, Words, class_name, day, place_name
 
@@ -34,6 +34,9 @@ def compare(evidence: Evidence) -> list[str]:
     if len(sides) < 2:
         return []
     first, second = sides[:2]
+    if len(sides) > 2:  # years one by one: no single difference
+        several = [_side(say, one, first if one is not first else second) for one in sides]
+        return [headline(say, ("，" if say.lang == "zh" else "; ").join(several))]
     texts = [_side(say, one, first if one is second else second) for one in (first, second)]
     lines = [headline(say, say.text(_TEXT, "compare", first=texts[0], second=texts[1]))]
     difference = next((one for one in evidence.find(quantity="difference") if one.dimension == first.dimension), None)
@@ -75,6 +78,8 @@ def _side(say: Say, figure: Figure, other: Figure) -> str:
     else:
         name = say.place
     cls = class_name(figure.cls or figure.to_cls or "", say.lang)
+    if figure.quantity == "transition":
+        cls = arrow(say, figure.from_cls, figure.to_cls)
     what = _TEXT["share" if figure.dimension == "share" else figure.quantity][say.lang].format(cls)
     value = say.signed(figure) if figure.quantity == "net" else _counted(say, figure, say.short(figure))
     spread = say.bracketed(figure) if figure.dimension != "count" else ""

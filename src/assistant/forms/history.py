@@ -1,10 +1,14 @@
 """Several dates: trend, extreme interval, first seen, season check, index, abandoned land, special facilities."""
 
+from datetime import date
+
 from src.assistant.forms.base import Form, breakdown, by_place, capital, ended, headline, joined, patch_list
 from src.assistant.record import Evidence, Figure
-from src.assistant.text import Say, Words, class_name, day
+from src.assistant.text import Say, Words, class_name, day, listed
 
 _LISTED_DATES = 6
+# A growing season with both its ends; less is a part of a year.
+_WHOLE_YEAR_DAYS = 300
 
 _TEXT: Words = {
     "trend": {
@@ -86,6 +90,17 @@ _TEXT: Words = {
     "abandoned_means": {
         "zh": "口径：耕地范围内整个生长季植被指数持续偏低的地块，含休耕、轮作，须实地核实。",
         "en": "Meaning: cropland whose vegetation stayed low all season; fallow by plan and rotation are in it.",
+    },
+    "seasons": {"zh": "比较的影像", "en": "Images compared"},
+    "season": {"zh": "{year}年（{days}）", "en": "{year} ({days})"},
+    "whole_years": {
+        "zh": "撂荒要看整年的绿度，所问时段（{}至{}）不能单独判断，以上是所列年份的结果。",
+        "en": "Idle land shows over whole years; the period asked about ({} to {}) cannot be told by itself, so the "
+        "figures are of the years listed.",
+    },
+    "no_towns": {
+        "zh": "没有分乡镇的数，请逐个乡镇询问，例如“青禾乡撂荒耕地有多少？”。",
+        "en": 'There are no figures by town; ask town by town, such as "How much cropland lies idle in Qinghe town?".',
     },
     "special": {
         "zh": "{place}疑似新增光伏、大棚等设施图斑{n}个{area}",
@@ -283,13 +298,39 @@ def abandoned(evidence: Evidence) -> list[str]:
     say = Say(evidence)
     main = say.first(quantity="state", dimension="area") or say.first(quantity="patches", dimension="area")
     if main is None or not main.value:
-        return [headline(say, say.text(_TEXT, "abandoned_none", place=say.place)), _TEXT["abandoned_means"][say.lang]]
+        none = headline(say, say.text(_TEXT, "abandoned_none", place=say.place))
+        return [none, *_seasons(say), _TEXT["abandoned_means"][say.lang]]
     words = say.text(_TEXT, "abandoned", place=say.place, value=say.full(main))
     if share := say.first(quantity="state", dimension="share"):
         words = joined(say, (words, _TEXT["of_judged"][say.lang].format(say.short(share))))
     lines = [headline(say, words, main)]
-    lines += by_place(say, quantity=main.quantity, dimension="area")
-    return [*lines, *patch_list(say), _TEXT["abandoned_means"][say.lang]]
+    places = by_place(say, quantity=main.quantity, dimension="area")
+    if evidence.query.group_by and not places:
+        places = [_TEXT["no_towns"][say.lang]]
+    return [*lines, *_seasons(say), *places, *patch_list(say), _TEXT["abandoned_means"][say.lang]]
+
+
+def _seasons(say: Say) -> list[str]:
+    """The dates compared, year by year; and that a part of a year asked about cannot be told by itself."""
+    years: dict[str, list[str]] = {}
+    for scene in say.evidence.scenes:
+        if scene.used:
+            years.setdefault(scene.date[:4], []).append(scene.date)
+    parts = [_TEXT["season"][say.lang].format(year=year, days=_days(say, days)) for year, days in years.items()]
+    lines = breakdown(say, _TEXT["seasons"][say.lang], parts, len(parts))
+    t1, t2 = say.evidence.query.t1, say.evidence.query.t2
+    if t1 and t2 and (date.fromisoformat(t2) - date.fromisoformat(t1)).days < _WHOLE_YEAR_DAYS:
+        lines.append(_TEXT["whole_years"][say.lang].format(day(t1, say.lang), day(t2, say.lang)))
+    return lines
+
+
+def _days(say: Say, days: list[str]) -> str:
+    shown = [day(one, say.lang) for one in days]
+    if say.lang == "zh":
+        shown = [one.partition("年")[2] for one in shown]
+    else:
+        shown = [one.rpartition(" ")[0] for one in shown]
+    return listed(shown, say.lang)
 
 
 def special(evidence: Evidence) -> list[str]:

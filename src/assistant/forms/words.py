@@ -41,12 +41,12 @@ _TEXT: Words = {
         "en": "The official figures are those of the land survey; these results serve to find clues.",
     },
     "export": {
-        "zh": "可导出的内容与上一条答案一致：疑似图斑{n}个，格式：{formats}。",
-        "en": "What can be exported is exactly the last answer: {n} suspected patches, as {formats}.",
+        "zh": "可导出疑似图斑{n}个，格式：{formats}。",
+        "en": "{n} suspected patches can be exported, as {formats}.",
     },
     "export_plain": {
-        "zh": "可导出的内容与上一条答案一致，格式：{formats}。",
-        "en": "What can be exported is exactly the last answer, as {formats}.",
+        "zh": "没有疑似图斑；可导出答案的文字和数据，格式：{formats}。",
+        "en": "There are no suspected patches; the words and figures can be exported, as {formats}.",
     },
     "export_id": {"zh": "证据编号：{}。", "en": "Evidence: {}."},
     "export_files": {"zh": "文件：{}。", "en": "Files: {}."},
@@ -117,6 +117,33 @@ REASONS: Words = {
     "no_data": {
         "zh": "现有影像和图层中没有这项数据，无法回答。",
         "en": "Neither the images nor the layers hold such data, so this cannot be answered.",
+    },
+    "one_zone": {
+        "zh": "两个范围不能叠加量算，请说明要看哪一个的全部。",
+        "en": "Two places cannot be measured one within the other; which of them do you mean, all of it?",
+    },
+    "compare_what": {
+        "zh": "这两项不能直接比较，请把要比较的两边说完整，例如“2023年和2024年新增建设用地哪个多？”。",
+        "en": "These two cannot be set side by side as they are; please name both sides in full, "
+        'such as "Was there more new built-up land in 2024 than in 2023?".',
+    },
+    "sum_what": {
+        "zh": "请说明要加在一起的是什么：哪一类土地、哪个范围、哪段时间。",
+        "en": "What shall be added up: which land, which place, which period?",
+    },
+    "which_part": {
+        "zh": "请说明是从哪一类土地变成哪一类土地，例如“2024年有多少耕地变为建设用地？”。",
+        "en": 'Please say which land became which, such as "How much cropland became built-up land in 2024?".',
+    },
+    "which_patches": {
+        "zh": "这一项没有对应的图斑，请说明要看哪一类变化的图斑，例如“2024年新增建设用地的图斑有哪些？”。",
+        "en": "That figure has no patches of its own; please say which change you mean, "
+        'such as "Which patches became built-up land in 2024?".',
+    },
+    "nothing_yet": {
+        "zh": "还没有可以导出的答案，请先提问，或说明要导出什么，例如“导出2024年新增建设用地图斑”。",
+        "en": "There is no answer to export yet; ask a question first, or say what to export, "
+        'such as "Export the new building sites of 2024".',
     },
     "future": {
         "zh": "所问时段还没有到来，没有影像可以测量。",

@@ -23,13 +23,15 @@ def abandoned(query: Query, county: County, progress: Progress) -> Evidence:
     have covered are green and are not found; fallow by rotation is.
 
     Args:
-        query: ``zone``; ``t1`` and ``t2`` give the seasons (default the last two).
+        query: ``zone``; ``t1`` and ``t2`` give the years (default the last two), whole years whatever part of them is
+            asked about; ``group_by`` "town" or "village", of the whole county.
         county: to measure on.
         progress: is told the steps.
 
     Returns:
         Figures "state" (cls cropland: area and share of the cropland that could be judged), "state" of kind "judged",
-        "index" of kind "NDVI limit" by year, "seen" of kind "dates" (count) by year. Too few dates: "few_dates".
+        "index" of kind "NDVI limit" by year, "seen" of kind "dates" (count) by year; "state" by place where asked. Too
+        few dates: "few_dates". ``t1`` and ``t2`` are the first and last date compared, not the period asked about.
 
     Raises:
         CannotTell: no layer, no land cover, or uncalibrated numbers.
@@ -50,16 +52,25 @@ def abandoned(query: Query, county: County, progress: Progress) -> Evidence:
     scenes: dict[int, list[Scene]] = {year: [one.scene for one in dates] for year, dates in years.items()}
     fields = Fields(covers[0].map, covers[1].map, before.grid)
     idle = idle_cropland(fields, scenes, place.outline, county.workspace.cache, county.runner)
+    span = chosen[0].day, chosen[-1].day
+    figures = _idle_figures(idle, *span)
+    if query.group_by in ("town", "village") and place.kind == "county":
+        for part in county.parts(query.group_by, place):
+            found_there = idle_cropland(
+                fields, scenes, part.outline, county.workspace.cache, county.runner, limits=idle.limits
+            )
+            area = _idle_area(found_there, *span)
+            figures.append(area.model_copy(update={"key": f"{part.kind}.{part.name}", "place": part.name}))
     caveats = [code for cover in covers for code in cover.caveats]
     return Evidence(
         query=query,
-        t1=query.t1,
-        t2=query.t2,
+        t1=span[0],
+        t2=span[1],
         place=place.name,
         scenes=uses,
-        figures=tuple(_idle_figures(idle, before.record.date, after.record.date)),
+        figures=tuple(figures),
         cards=("idle", "idle.share", "judged"),
-        caveats=tuple(dict.fromkeys([*caveats, "CLASS_NOT_SEPARABLE", "UNCALIBRATED_AREA", "NEEDS_FIELD_CHECK"])),
+        caveats=tuple(dict.fromkeys([*caveats, "IDLE_BY_GREENNESS", "UNCALIBRATED_AREA", "NEEDS_FIELD_CHECK"])),
         method={"rule": f"greatest NDVI of each year below {GROWN_SHARE:g} of the median field's"},
     )
 
@@ -74,14 +85,19 @@ def _season_years(query: Query, as_of: date) -> list[int]:
     return list(range(first, last + 1))
 
 
-def _idle_figures(idle: IdleCropland, t1: str, t2: str) -> list[Figure]:
-    common: dict[str, Any] = {"quantity": "state", "cls": "cropland", "t1": t1, "t2": t2, "bounds_kind": "range"}
+def _idle_area(idle: IdleCropland, t1: str, t2: str) -> Figure:
+    """Area that seems to lie idle."""
     low, high = max(0.0, idle.idle_m2 - idle.edge_m2), idle.idle_m2 + idle.edge_m2
     # Fields that could not be judged may lie idle too.
     high = min(idle.cropland_m2, high + idle.cropland_m2 - idle.judged_m2)
-    figures = [
-        Figure(key="idle", value=idle.idle_m2, dimension="area", bounds=(low, max(high, idle.idle_m2)), **common)
-    ]
+    bounds: dict[str, Any] = {"bounds": (low, max(high, idle.idle_m2)), "bounds_kind": "range"}
+    return Figure(
+        key="idle", quantity="state", value=idle.idle_m2, dimension="area", cls="cropland", t1=t1, t2=t2, **bounds
+    )
+
+
+def _idle_figures(idle: IdleCropland, t1: str, t2: str) -> list[Figure]:
+    figures = [_idle_area(idle, t1, t2)]
     if idle.judged_m2:
         share = idle.idle_m2 / idle.judged_m2
         figures.append(

@@ -58,7 +58,7 @@ def transition(query: Query, county: County, progress: Progress) -> Evidence:
         seen = study.seen(flows)
         key = f"{place.kind}.{place.name}.transition"
         figures.append(transition_figure(flows, seen, before, after, study.dates, key=key, place=place.name))
-    table = patch_table(study, before=before, after=after, works=False)
+    table = patch_table(study, before=before, after=after)
     figures += patch_total(study, table)
     return _finished(study, figures, ["transition", "patches.count", "patches.area"], patches=rows_of(study, table))
 

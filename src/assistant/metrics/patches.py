@@ -86,9 +86,7 @@ def listing(
     )
 
 
-def patch_table(
-    study: PairStudy, *, before: str | None = None, after: str | None = None, works: bool = True
-) -> gpd.GeoDataFrame:
+def patch_table(study: PairStudy, *, before: str | None = None, after: str | None = None) -> gpd.GeoDataFrame:
     """The records of the survey that the query means, largest first, with a few columns in plain terms.
 
     Patches whose class is the same on both dates are left out: mostly crops at another stage (``same_class`` counts
@@ -101,15 +99,14 @@ def patch_table(
     Args:
         study: of the query.
         before: class that it was.
-        after: class that it is.
-        works: whether "built" takes all types that look like work on the ground.
+        after: class that it is; "built" alone takes all types that look like work on the ground.
     """
     table = _named(study)
     query = study.query
     keep = _changed_class(table)
     if before:
         keep = keep & (table["before"] == before).to_numpy()
-    if after == "built" and works:
+    if after == "built" and before is None:
         keep = keep & _construction(table)
     elif after:
         keep = keep & ((table["after"] == after) & (table["before"] != after)).to_numpy()

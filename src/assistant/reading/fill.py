@@ -218,6 +218,7 @@ def _group(metric: str, slots: Slots) -> dict[str, Any]:
         "patches": ("town", "village", "type", "part", "class"),
         "count": ("town", "village", "type", "part", "class", "year"),
         "overlap": ("town", "village", "part", "type", "class"),
+        "abandoned": ("town", "village"),
         "rank": ("town", "village", "class"),
     } | dict.fromkeys(("gain", "loss", "net", "transition"), ("town", "village", "class", "year", "part"))
     return {"group_by": wanted} if wanted in allowed.get(metric, ()) else {}

@@ -13,10 +13,21 @@ from datetime import date
 from typing import Any
 
 from src.assistant.query import Query, ZoneRef
-from src.assistant.reading.fill import ADMINISTRATIVE, NEEDS_CLASS, NEEDS_PERIOD, PATCHES, STATES, clarify, ranked, span
+from src.assistant.reading import against, listed, portion
+from src.assistant.reading.before import each, kept, lists_patches, measured, names_land
+from src.assistant.reading.fill import (
+    ADMINISTRATIVE,
+    NEEDS_CLASS,
+    NEEDS_PERIOD,
+    PATCHES,
+    STATES,
+    clarify,
+    ranked,
+    span,
+)
 from src.assistant.reading.roles import Roles
 from src.assistant.reading.rules import decide
-from src.assistant.reading.slots import Slots
+from src.assistant.reading.slots import Slots, read_slots
 from src.assistant.reading.times import Period
 
 # Words that say what to measure; "how much" alone says nothing new.
@@ -30,12 +41,34 @@ _ABOUT_PATCH = frozenset({"patch_detail", "first_seen", "verify", "review"})
 _ON_ITS_OWN = frozenset({"refuse", "unsupported", "explain_diff", "describe"})
 _MISSING = frozenset({"unknown", "need_class", "need_period"})
 _STARTS = re.compile(
-    r"^(?:那么?|再(?!见)|另外|然后|还有|只看|就看|仅看|只要|只统计|换成?|改成|改看|同样|以及|and\b"
+    r"^(?:那么?|再(?!见)|另外|然后|还有|只看|就看|仅看|只要|只统计|换成?|改成|改看|同样|以及|其中|(?:这|那)?(?:里面|当中)|and\b"
+    r"|(?:how\s+much\s+|how\s+many\s+)?(?:out\s+)?of\s+(?:which|that|those|these|it|them)\b"
     r"|then\b|what\s+about\b|how\s+about\b|only\b|just\b|"
     r"also\b|same\b|instead\b|show\s+only\b|restrict\b|limit\b)"
 )
 _ENDS = re.compile(r"呢\s*[?。!~]*$")
 _FLIPPED = {"gain": "loss", "loss": "gain"}
+# "Not the loss, the gain": what is denied is not read.
+_DENIED = re.compile(
+    r"(?:我?(?:不是|没有?)(?:想|要)?(?:问|看|说|指|查)|(?<![是还要])不(?:是|要|看|用)|别看)[^,。;!?]{1,14}[,。;]\s*"
+    r"(?:我|而)?(?:(?:是|只)?(?:想|要|问|看|说|指|查)|就?是)?(?:的是)?"
+    r"|\bnot\s+[^,.;?]{1,30}[,.;]\s*(?:but\s+|i\s+meant?\s+|rather\s+|only\s+)*"
+    r"|[,;]\s*(?:而不是|不是|不要|not|rather\s+than|instead\s+of)\s*(?:the\s+)?[^,.;。?]{1,30}(?=[?.。]?$)"
+)
+# Says that one place stands for another, rather than within it.
+_INSTEAD = re.compile(r"换成?|改成|改看|整个|全部|所有|\binstead\b|\bwhole\b|\ball\s+of\b|\bentire\b")
+# A year or less holds one date of a series.
+_SERIES_DAYS = 400
+# What a part such as "占耕地的有几个" may be taken for by itself.
+_PART_ALONE = PATCHES | STATES | {"gain", "loss"}
+Step = Callable[[Query, Slots], Query | None]
+
+
+def without_denied(slots: Slots) -> Slots:
+    """The question without what it denies: of "not the loss, the gain" the gain is left."""
+    text = _DENIED.sub("", slots.text)
+    said_more = text != slots.text and re.search(r"\w", text) is not None
+    return read_slots(text, slots.as_of, slots.known) if said_more else slots
 
 
 def continued(slots: Slots, previous: Query) -> Query | None:
@@ -45,40 +78,85 @@ def continued(slots: Slots, previous: Query) -> Query | None:
         slots: parts of the question.
         previous: query before; a "clarify" counts when it has ``wanted``.
     """
-    base = _open(previous)
+    base = _open(previous, slots)
     alone = decide(slots)
-    if base is None or alone.metric in _ON_ITS_OWN or alone.reason == "empty":
+    if base is None or alone.metric in _ON_ITS_OWN or alone.reason == "empty" or slots.max_area:
         return None
     if slots.has("reverse"):
         return _reversed(base, slots.lang)
+    if (one := listed.nth(base, slots) or listed.largest(base, slots)) is not None:
+        return one
     if alone.metric in _ABOUT_PATCH:
         return alone.changed(patch_id=base.patch_id) if alone.patch_id is None and base.patch_id else None
     if alone.metric in _ABOUT_ANSWER:
-        return None if _names_land(slots) else _about(base, alone)
+        return None if names_land(slots) else _about(base, alone)
     if alone.metric == "convert":
         return _other_unit(base, alone, slots) if alone.value is None else None
-    starts = _STARTS.search(slots.text) is not None
-    lacking = alone.metric == "clarify" and alone.reason in _MISSING
     has_metric = slots.has(*_METRIC_CUES) or (slots.has("when") and slots.has("begin"))
-    trails = _ENDS.search(slots.text) is not None and not (has_metric and _names_land(slots))
-    if not (starts or lacking or trails):
+    goes_on = _goes_on(slots, alone, has_metric)
+    if (turn := _turned(base, slots, alone, goes_on)) is not None:
+        return turn
+    if not goes_on:
         return None
     if has_metric and not _only_narrows(slots, base):
         return None if _complete(slots) else _with_metric(slots, base, alone)
     return _changed(base, slots, asked_back=previous.metric == "clarify")
 
 
-def _open(previous: Query) -> Query | None:
+def _goes_on(slots: Slots, alone: Query, has_metric: bool) -> bool:
+    """Whether a question goes on from the one before, by its first or last words or by what it lacks."""
+    lacking = alone.metric == "clarify" and alone.reason in _MISSING
+    trails = _ENDS.search(slots.text) is not None and not (has_metric and names_land(slots))
+    return lacking or trails or _STARTS.search(slots.text) is not None or _names_a_town_alone(slots, alone, has_metric)
+
+
+def _names_a_town_alone(slots: Slots, alone: Query, has_metric: bool) -> bool:
+    """ "How much in Qinghe town?" says neither what nor of which class."""
+    places = [one for one in slots.zones if one is not None]
+    if not places or has_metric or slots.groups or slots.times.now or slots.roles != Roles():
+        return False
+    return alone.metric in ("area_at", "compare") and all(one.type in ADMINISTRATIVE for one in places)
+
+
+def _turned(base: Query, slots: Slots, alone: Query, goes_on: bool) -> Query | None:
+    """The turns that a dialogue takes beyond another class, place or period; None where it takes none of them."""
+    if not _complete(slots) and (one := against.versus(base, slots)) is not None:
+        return one
+    alone_a_part = alone.metric in _PART_ALONE and not slots.times.periods and not slots.has("illegal")
+    if goes_on or (alone_a_part and portion.cued(slots)):
+        part = portion.part_of(base, slots)
+        if part is not None:
+            part = part if part.metric == "clarify" else _placed(part, slots)
+            return part.changed(group_by=None) if part.group_by == "class" else part
+    if (one := listed.which(base, slots, alone)) is not None:
+        if slots.has("most") and slots.groups and one.metric in PATCHES:
+            one = one.changed(rank=ranked(slots.rank_n or 1, "asc" if slots.has("least") else "desc"))
+        return one if one.metric == "clarify" else _placed(one, slots)
+    if not goes_on:
+        return None
+    steps: tuple[Step, ...] = (
+        against.altogether,
+        against.respectively,
+        listed.what_was_taken,
+        listed.how_much,
+        listed.where,
+    )
+    found = next((one for one in (step(base, slots) for step in steps) if one is not None), None)
+    if found is None and (patches := listed.above(base, slots)) is not None:
+        return patches if patches.metric == "clarify" else _placed(patches, slots)
+    return found
+
+
+def _open(previous: Query, slots: Slots) -> Query | None:
     """The query to go on from; what was asked back becomes what was wanted."""
     if previous.metric != "clarify":
         return None if previous.metric in _ON_ITS_OWN else previous
     if previous.wanted is None or previous.wanted == "compare":
         return None
+    if previous.reason == "one_zone":
+        chosen = _meant_zone(slots) in [one.zone for one in previous.others] if slots.zones else False
+        previous = previous.changed(others=(), zone=None if chosen else _zone_field(previous.zone))
     return previous.changed(metric=previous.wanted, wanted=None, reason=None)
-
-
-def _names_land(slots: Slots) -> bool:
-    return slots.roles != Roles() or bool(slots.times.periods) or slots.zone is not None
 
 
 def _complete(slots: Slots) -> bool:
@@ -129,45 +207,53 @@ def _with_metric(slots: Slots, base: Query, alone: Query) -> Query | None:
     found = decide(replace(slots, roles=roles, times=times, zones=zones))
     if found.metric == "clarify" and found.reason == "unknown":
         return None
-    if base.t1 is None and found.metric in ("trend", "extreme_interval"):  # one day says nothing about a series
-        found = found.changed(t2=None)
+    if found.metric in ("trend", "extreme_interval"):
+        found = _as_series(found, base, slots)
     return found.changed(unit=found.unit or base.unit)
 
 
 def _changed(base: Query, slots: Slots, *, asked_back: bool) -> Query | None:
     """The query before with the parts that the question names; None where it names none."""
+    if base.metric in _ABOUT_PATCH:
+        return None  # one patch has no other class, place or period
     numbers = (slots.min_area_m2, slots.min_confidence, slots.rank_n, slots.lonlat)
-    listed = slots.groups or slots.units or slots.zones or slots.formats or (slots.has("most") and base.rank)
-    if not (_names_land(slots) or listed or slots.times.now or any(one is not None for one in numbers)):
+    named = slots.groups or slots.units or slots.zones or slots.formats or (slots.has("most") and base.rank)
+    if not (names_land(slots) or named or slots.times.now or any(one is not None for one in numbers)):
         return None
-    query = base
-    steps: tuple[Callable[[Query, Slots], Query], ...] = (_new_class, _new_zone, _new_period, _new_group, _new_numbers)
-    for step in steps:
-        query = step(query, slots)
-    query = query.changed(lang=slots.lang)
-    if any(one.future for one in slots.times.periods):
-        return clarify(slots, "future", query.metric, **_kept(query))
-    if slots.unknown_zone and query.zone is not None and query.zone.name:
-        return clarify(slots, "unknown_zone", query.metric, **_kept(query))
+    query = _placed(base, slots, (_new_class, _new_zone, _new_period, _new_group, _new_numbers))
+    if query.metric == "clarify":
+        return query
     if query.metric in NEEDS_CLASS and query.cls is None:
-        return clarify(slots, "need_class", query.metric, **_kept(query))
+        return clarify(slots, "need_class", query.metric, **kept(query))
     local = query.zone is not None and query.zone.type not in ADMINISTRATIVE
     if asked_back and query.metric in NEEDS_PERIOD and not (query.t2 or query.group_by or local or slots.times.recent):
-        return clarify(slots, "need_period", query.metric, **_kept(query))
+        return clarify(slots, "need_period", query.metric, **kept(query))
     return query
 
 
-def _kept(query: Query) -> dict[str, Any]:
-    return {key: value for key, value in query.to_json().items() if key not in ("metric", "reason", "wanted", "lang")}
+def _placed(query: Query, slots: Slots, steps: tuple[Callable[[Query, Slots], Query], ...] = ()) -> Query:
+    """The query with the place, period and numbers of the question; asks back where they do not go together."""
+    if _two_zones(query, slots):
+        return _which_zone(query, slots)
+    for step in steps or (_new_zone, _new_period, _new_group, _new_numbers):
+        query = step(query, slots)
+    query = query.changed(lang=slots.lang)
+    if any(one.future for one in slots.times.periods):
+        return clarify(slots, "future", query.metric, **kept(query))
+    if slots.unknown_zone and query.zone is not None and query.zone.name:
+        return clarify(slots, "unknown_zone", query.metric, **kept(query))
+    return query
 
 
-def _measured(query: Query) -> str:
-    """The plain metric below a ranking or comparison."""
-    if query.metric == "compare" and query.others:
-        return query.others[0].metric
-    if query.metric == "rank":
-        return "gain" if query.to_cls else "loss" if query.from_cls else "net"
-    return query.metric
+def _as_series(found: Query, base: Query, slots: Slots) -> Query:
+    """A series is not cut to the day or year before; "which year most" after a loss means the largest loss."""
+    days = (date.fromisoformat(base.t2) - date.fromisoformat(base.t1)).days if base.t1 and base.t2 else 0
+    if not slots.times.periods and days < _SERIES_DAYS:
+        found = found.changed(t1=None, t2=None)
+    if found.metric == "extreme_interval" and not slots.has("gain", "loss"):
+        down = measured(base) == "loss"
+        found = found.changed(rank=ranked(1, "asc" if down != slots.has("least") else "desc"))
+    return found
 
 
 def _new_class(query: Query, slots: Slots) -> Query:
@@ -197,26 +283,47 @@ def _new_class(query: Query, slots: Slots) -> Query:
     if query.metric == "share_at" and query.group_by == "class":
         fields["group_by"] = None
     if query.compare == "classes":
-        return query.changed(metric=_measured(query), compare=None, others=(), **fields)
+        return query.changed(metric=measured(query), compare=None, others=(), **fields)
     return query.changed(**fields, others=[one.changed(**fields).to_json() for one in query.others])
+
+
+def _meant_zone(slots: Slots) -> ZoneRef | None:
+    """The first place; "of the whole county only the town" means the town."""
+    return slots.zone if len(slots.zones) > 1 else slots.zones[0]
+
+
+def _zone_field(zone: ZoneRef | None) -> dict[str, Any] | None:
+    return zone.model_dump(mode="json") if zone is not None else None
+
+
+def _two_zones(query: Query, slots: Slots) -> bool:
+    """Whether a town within a reserve, or farmland within a town, is meant, which no query can hold."""
+    zone = _meant_zone(slots) if slots.zones else None
+    if zone is None or query.zone is None or _INSTEAD.search(slots.text) or "point" in (zone.type, query.zone.type):
+        return False
+    return (zone.type in ADMINISTRATIVE) != (query.zone.type in ADMINISTRATIVE)
+
+
+def _which_zone(query: Query, slots: Slots) -> Query:
+    """Asks which of two places is meant; the choices stand in ``others``."""
+    wanted = measured(query)
+    plain = query.changed(metric=wanted, compare=None, others=())
+    sides = [plain.changed(zone=_zone_field(one)).to_json() for one in (query.zone, _meant_zone(slots))]
+    return clarify(slots, "one_zone", wanted, **(kept(plain) | {"others": sides}))
 
 
 def _new_zone(query: Query, slots: Slots) -> Query:
     if not slots.zones:
         return query
-    zone: ZoneRef | None = slots.zones[0]
-    fields: dict[str, Any] = {"zone": zone.model_dump(mode="json") if zone is not None else None}
+    zone = _meant_zone(slots)
+    fields: dict[str, Any] = {"zone": _zone_field(zone)}
     if zone is not None and zone.type in ADMINISTRATIVE and query.group_by in ("town", "village"):
-        fields |= {"metric": _measured(query), "group_by": None, "rank": None}
+        fields |= {"metric": measured(query), "group_by": None, "rank": None}
         if query.metric == "rank":
             fields |= {"from_cls": None, "to_cls": None}
     if query.compare == "zones":
-        fields |= {"metric": _measured(query), "compare": None, "others": ()}
-    return query.changed(**fields, **({} if "others" in fields else _each(query, zone=fields["zone"])))
-
-
-def _each(query: Query, **fields: Any) -> dict[str, Any]:
-    return {"others": [one.changed(**fields).to_json() for one in query.others]}
+        fields |= {"metric": measured(query), "compare": None, "others": ()}
+    return query.changed(**fields, **({} if "others" in fields else each(query, zone=fields["zone"])))
 
 
 def _new_period(query: Query, slots: Slots) -> Query:
@@ -226,8 +333,8 @@ def _new_period(query: Query, slots: Slots) -> Query:
     fields: dict[str, Any] = {"t2": t2.isoformat() if t2 else None}
     fields["t1"] = t1.isoformat() if t1 and query.metric not in STATES else None
     if query.compare == "periods":
-        return query.changed(metric=_measured(query), compare=None, others=(), **fields)
-    return query.changed(**fields, **_each(query, **fields))
+        return query.changed(metric=measured(query), compare=None, others=(), **fields)
+    return query.changed(**fields, **each(query, **fields))
 
 
 def _new_group(query: Query, slots: Slots) -> Query:
@@ -238,11 +345,13 @@ def _new_group(query: Query, slots: Slots) -> Query:
     if not (slots.has("most") and group in ("town", "village", "class")):
         return query.changed(group_by=group) if query.metric not in ("matrix", "structure", "compare") else query
     rank = ranked(slots.rank_n or 1, "asc" if slots.has("least") else "desc")
-    metric = _measured(query)
+    metric = measured(query)
     if query.zone is not None and query.zone.type in ADMINISTRATIVE:
         query = query.changed(zone=None)
-    if metric in ("patches", "count", "overlap"):
-        return query.changed(group_by=group, rank=rank)
+    if metric == "abandoned":
+        return query.changed(group_by=group)
+    if lists_patches(query):
+        return query.changed(metric="patches" if metric == "rank" else metric, group_by=group, rank=rank)
     fields: dict[str, Any] = {"metric": "rank", "group_by": group, "rank": rank, "compare": None, "others": ()}
     fields["cls"] = query.cls or query.from_cls or query.to_cls
     if metric in ("gain", "loss"):

@@ -20,7 +20,7 @@ _NO_LAND = WORDS_ONLY | {"review", "verify", "patch_detail", "first_seen", "accu
 _ALL_CLASSES = frozenset({"matrix", "structure", "index_mean", "point", "abandoned"})
 # They show each date between both ends.
 _SERIES = frozenset({"trend", "extreme_interval", "index_mean", "abandoned"})
-_SHOWN_SIDES = 2
+_SHOWN_SIDES = 4
 # What is asked back and then measured: it must hold all of the question as well.
 _COMPLETED = ("need_period", "need_class")
 _NOT_KEPT = ("metric", "reason", "wanted", "lang", "zone", "compare", "others")
@@ -101,6 +101,8 @@ def _leaves_out(slots: Slots, query: Query) -> bool:
 
 
 def _holds_periods(slots: Slots, query: Query) -> bool:
+    if slots.times.same_period and query.others:
+        return True
     strict = separate(slots) and query.metric not in _SERIES
     return all(any(_holds_period(side, one, strict) for side in _sides(query)) for one in slots.times.periods)
 

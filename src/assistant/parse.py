@@ -31,14 +31,15 @@ Conventions of the query, where facts leave a choice:
   it is "clarify", "which_zone".
 - patches, count, overlap, first_seen: ``to_cls`` is what the patch turned into ("built" for building, "unused" for
   digging and heaps), ``from_cls`` what it was; null is any. "Encroached" land keeps both null.
-- rank with group_by orders places or classes by the signed net change of ``cls`` (order asc: largest decrease first);
+- rank with group_by orders places or classes by the net change of ``cls`` (order asc: largest decrease first; size, for
+  "changed most": the largest of either sign first);
   where ``to_cls`` is set too, by gain of it, where ``from_cls`` is set too, by loss of it, desc being the most; with
   ``t1`` null and a ``t2`` by the state on this day.
   rank without group_by orders patches by area. "Which" is n = 1, "ranking" without a number n = 10.
-- extreme_interval: ``rank.order`` asc is the largest decrease of ``cls``, desc the largest increase.
-- compare: the first side is the query itself, the second stands in ``others``; ``others[i].metric`` says what is
+- extreme_interval: ``rank.order`` asc is the largest decrease of ``cls``, desc the largest increase, size the larger of both.
+- compare: the first side is the query itself, the others stand in ``others``; ``others[i].metric`` says what is
   measured on both sides (gain, loss, net, transition, area_at, share_at, patches). Years side by side with a flow
-  ("2022年和2023年各减少多少") are periods to compare; more than two sides are "clarify", "one_at_a_time".
+  ("2022年和2023年各减少多少") are periods to compare; more than five sides are "clarify", "one_at_a_time".
 - accuracy, provenance, export: what they are about, where it is named.
 - Several classes side by side ("耕地和林地"): flows are a comparison by class, areas group_by "class".
 - Another county than the workspace's is "unknown_zone" too; the county itself, named or not, is ``zone`` null.

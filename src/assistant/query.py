@@ -104,10 +104,10 @@ class ZoneRef(_Strict):
 
 
 class Rank(_Strict):
-    """Only the first ``n`` in this order."""
+    """Only the first ``n`` in this order; "size" puts the largest change first, whether more or less."""
 
     n: int = Field(ge=1)
-    order: Literal["asc", "desc"] = "desc"
+    order: Literal["asc", "desc", "size"] = "desc"
 
 
 class Query(_Strict):

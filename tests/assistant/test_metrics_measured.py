@@ -112,6 +112,9 @@ def test_places_in_order_of_their_flows(county):
     found = gather(query, county)
     values = [one.value for one in found.find(quantity="net")]
     assert len(values) == 2 and values == sorted(values)
+    moved = gather(query.changed(rank={"n": 1, "order": "size"}), county).find(quantity="net")
+    sizes = [abs(one.value) for one in moved]
+    assert sizes == sorted(sizes, reverse=True) and [one.value for one in moved] == values
     gains = gather(query.changed(to_cls="built", cls="built", rank={"n": 2, "order": "desc"}), county)
     values = [one.value for one in gains.find(quantity="gain", cls="built")]
     assert values == sorted(values, reverse=True)

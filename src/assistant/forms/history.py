@@ -36,6 +36,7 @@ _TEXT: Words = {
     "net": {"zh": "变化", "en": "change"},
     "net_asc": {"zh": "减少", "en": "decrease"},
     "net_desc": {"zh": "增加", "en": "increase"},
+    "net_size": {"zh": "变化", "en": "change"},
     "yearly": {"zh": "{value}（折合{rate}）", "en": "{value} (that is {rate})"},
     "close": {
         "zh": "与次位时段的范围有重叠，先后不能确定。",

@@ -153,7 +153,8 @@ def rank_places(query: Query, county: County, progress: Progress) -> Evidence:
                 flows, study.seen(flows), cls, study.dates, place=place.name, prefix=prefix, quantities=(quantity,)
             )
     order = query.rank.order if query.rank else "desc"
-    found.sort(key=lambda one: (one.value if order == "asc" else -one.value, one.place or ""))
+    sizes = {"asc": lambda value: value, "desc": lambda value: -value, "size": lambda value: -abs(value)}
+    found.sort(key=lambda one: (sizes[order](one.value), one.place or ""))
     table = ranking(found, quantity)
     return _finished(study, found, [one.key for one in found], tables=(table,))
 

@@ -249,7 +249,7 @@ def _per_year(net: Figure) -> Figure:
 
 
 def _ranked(rates: Sequence[Figure], query: Query) -> list[Figure]:
-    if query.rank is None:
+    if query.rank is None or query.rank.order == "size":
         return sorted(rates, key=lambda one: -abs(one.value))
     sign = 1 if query.rank.order == "asc" else -1
     return sorted(rates, key=lambda one: sign * one.value)

@@ -167,7 +167,9 @@ def rank_places(slots: Slots) -> Query:
         fields["from_cls"] = cls
     elif slots.has("loss") and not slots.has("gain"):  # net decrease: the most negative first
         order = "desc" if least else "asc"
-    elif not slots.has("change", "gain", "net") and cls is not None:
+    elif slots.has("change", "net") and not slots.has("gain"):
+        order = "asc" if least else "size"
+    elif not slots.has("gain") and cls is not None:
         t2 = slots.times.periods[-1].t2 if slots.times.periods else slots.as_of
         if slots.has("share") and group != "class":  # no query ranks shares: the share of every place
             return build("share_at", slots, group_by=group, rank=None)

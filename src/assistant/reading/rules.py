@@ -133,6 +133,8 @@ def _extreme(slots: Slots) -> Query:
     least = slots.has("least")
     down = direction(slots) == "loss"
     order = "asc" if down != least else "desc"
+    if slots.has("change", "net") and not (least or slots.has("gain", "loss")):
+        order = "size"
     return build("extreme_interval", slots, rank=ranked(1, order), group_by=None)
 
 

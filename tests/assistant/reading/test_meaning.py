@@ -235,3 +235,19 @@ def test_the_language_is_that_of_the_words_around_the_names(text, lang):
 
 def test_nothing_known_leaves_names_unchecked():
     assert ask("New building in Shuangkou this year?", Known()).zone.name == "Shuangkou"
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "order"),
+    [
+        ("今年哪个乡镇的林地变动最大", "rank", "size"),
+        ("Which township's cropland changed the most in 2024?", "rank", "size"),
+        ("今年哪个镇林地净减少最多", "rank", "asc"),
+        ("今年哪个镇林地净增加最多", "rank", "desc"),
+        ("近几年哪一年林地变化最大", "extreme_interval", "size"),
+        ("近几年哪一年林地减少最多", "extreme_interval", "asc"),
+    ],
+)
+def test_most_changed_is_neither_most_gained_nor_most_lost(text, metric, order):
+    query = ask(text)
+    assert (query.metric, query.rank.order) == (metric, order)

@@ -111,7 +111,9 @@ def _measured(query: Query, county: County, progress: Progress) -> Evidence:
     """The metric's evidence, or why there is none."""
     stopped = Evidence(query=query, status="cannot_tell", t1=query.t1, t2=query.t2)
     try:
-        return METRIC_FUNCS[query.metric](query, county, progress)
+        found = METRIC_FUNCS[query.metric](query, county, progress)
+        merged = query.reason == "merged" and found.status == "measured" and "LEGEND_MERGED" not in found.caveats
+        return found.model_copy(update={"caveats": (*found.caveats, "LEGEND_MERGED")}) if merged else found
     except UnknownZone as error:
         update: dict[str, Any] = {
             "status": "words",

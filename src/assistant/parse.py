@@ -36,7 +36,7 @@ Conventions of the query, where facts leave a choice:
   where ``to_cls`` is set too, by gain of it, where ``from_cls`` is set too, by loss of it, desc being the most; with
   ``t1`` null and a ``t2`` by the state on this day.
   rank without group_by orders patches by area. "Which" is n = 1, "ranking" without a number n = 10.
-- extreme_interval: ``rank.order`` asc is the largest decrease of ``cls``, desc the largest increase, size the larger of both.
+- extreme_interval: ``rank.order`` asc is the largest decrease of ``cls``, desc the largest increase, size either.
 - compare: the first side is the query itself, the others stand in ``others``; ``others[i].metric`` says what is
   measured on both sides (gain, loss, net, transition, area_at, share_at, patches). Years side by side with a flow
   ("2022年和2023年各减少多少") are periods to compare; more than five sides are "clarify", "one_at_a_time".
@@ -45,8 +45,8 @@ Conventions of the query, where facts leave a choice:
 - Another county than the workspace's is "unknown_zone" too; the county itself, named or not, is ``zone`` null.
 - An upper threshold ("smaller than 5 mu") is "clarify", "unknown": no field holds it.
 - review: ``reason`` is the cause of a false change, one of FALSE_CHANGE_CAUSES, null where none was said.
-- special: ``reason`` is "solar" or "greenhouse", null for both. presence, area_at: ``reason`` "merged" for wetland or
-  ice, which the legend counts as water.
+- special: ``reason`` is "solar" or "greenhouse", null for both. With one class, ``reason`` "merged" where a part of
+  it was named (paddy, wetland, homesteads), which images cannot tell from the rest.
 - patch_detail, first_seen, verify, review: ``patch_id`` null where it was not said which; the answer asks.
 - point: ``zone.type`` "point" with ``lon``, ``lat`` and ``radius_m`` (300 m unless said).
 - convert: ``value`` in ``unit`` to ``to_unit``; "acres" and 万 are turned into ``unit`` ha and plain numbers.

@@ -53,8 +53,8 @@ CAVEATS: dict[str, dict[str, str]] = {
         "en": "two dates only; no later image confirms the change",
     },
     "LEGEND_MERGED": {
-        "zh": "地类经归并，与原分类口径不同",
-        "en": "classes were merged; the original legend differs",
+        "zh": "细分地类已归并为大类，影像不能再细分",
+        "en": "finer classes are merged into the wider one; images cannot tell them apart",
     },
     "BASELINE_UNKNOWN": {
         "zh": "处理基线未知，反射率偏移按假定处理",

@@ -52,6 +52,13 @@ def test_a_patch_that_nobody_knows_yet_is_looked_up_again(county, monkeypatch):
     assert len(asked) == 2
 
 
+def test_a_part_of_a_class_is_answered_by_the_whole_and_said_so(county):
+    whole = gather(Query(metric="gain", cls="built", **YEAR), county)
+    part = gather(Query(metric="gain", cls="built", reason="merged", **YEAR), county)
+    assert part.figures == whole.figures
+    assert set(part.caveats) - set(whole.caveats) == {"LEGEND_MERGED"}
+
+
 def test_a_damaged_cache_is_measured_anew(county):
     first = gather(GAIN, county)
     for path in (county.workspace.outputs / "answers").glob("*.json"):

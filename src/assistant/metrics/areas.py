@@ -85,7 +85,6 @@ def _state(query: Query, county: County, progress: Progress, *, shares_first: bo
         *([] if adjusted else ["UNCALIBRATED_AREA"]),
         *coverage_caveats(seen.share),
     ]
-    caveats += ["LEGEND_MERGED"] if query.reason == "merged" else []
     caveats += ["ZONE_EDGE_1PX"] if study.place.kind != "county" else []
     method: dict[str, Any] = {"mask": study.scene.record.mask_source, "classifier": classifier([cover])}
     total = sum(

@@ -23,6 +23,7 @@ _AGAINST = re.compile(
     r"(?<!占)比(?![例重率])|对照|[减增涨降]到|从.{0,20}到|较|之间|期间|\bcompar|\bthan\b|\bvs\b|\bversus\b|\bagainst\b|\bbetween\b"
 )
 _TAKES = re.compile(r"占[了掉用]?(?:耕地|农田|林地|草地|园地|水田|良田)")
+_OF_A_CLASS = frozenset({"presence", "area_at", "share_at", "gain", "loss", "net", "trend"})
 _LIKE_LAND = frozenset({"built", "water", "unused"})
 
 
@@ -167,8 +168,7 @@ def _classes(metric: str, slots: Slots) -> dict[str, Any]:
         if metric == "loss":
             return {"cls": roles.from_cls or roles.to_cls, "to_cls": roles.to_cls if roles.from_cls else None}
         cls = roles.from_cls or roles.to_cls
-    merged = {"reason": "merged"} if slots.merged and metric in ("presence", "area_at") and cls == "water" else {}
-    return {"cls": cls} | merged
+    return {"cls": cls} | ({"reason": "merged"} if cls in slots.subtypes and metric in _OF_A_CLASS else {})
 
 
 def _patch_classes(slots: Slots, cls: str | None) -> dict[str, Any]:

@@ -127,8 +127,17 @@ CLASS_WORDS: Mapping[str, Sequence[str]] = {
     "built": _BUILT,
     "unused": _UNUSED,
 }
-# Words of a class that the legend merges into a wider one.
-MERGED = re.compile(r"湿地|滩涂|沼泽|冰川|冰雪|积雪|wetlands?|marsh(?:es)?|swamps?|glaciers?|\bsnow\b|\bice\b")
+# Words for a part of a class that images cannot tell from the rest of it.
+SUBTYPES: Mapping[str, re.Pattern[str]] = {
+    # Paddy and dry land together are all of it.
+    "cropland": re.compile(
+        r"水田(?![、和及与]?旱[地田])|(?<!水田)(?<!水田[、和及与])旱[地田]|水浇地|[稻麦]田|菜地|农用地"
+        r"|padd(?:y|ies)|(?:rice|wheat)\s+fields?"
+    ),
+    "garden": re.compile(r"[果茶桑]园|橡胶园|orchards?|vineyards?"),
+    "water": re.compile(r"湿地|滩涂|沼泽|冰川|冰雪|积雪|wetlands?|marsh(?:es)?|swamps?|glaciers?|\bsnow\b|\bice\b"),
+    "built": re.compile(r"宅基地|[工商]业用地|道路|公路|roads?"),
+}
 # Digging rather than cover: what it leaves is bare ground.
 DIGGING = re.compile(
     r"动土|推[填]?土|堆[土料]|采[砂沙石]|挖[砂沙土山]|取土|开挖|弃[土渣]|渣土|earthwork|excavat"

@@ -13,8 +13,8 @@ from src.assistant.reading.lexicon import (
     DIGGING,
     FORMAT_WORDS,
     GROUP_WORDS,
-    MERGED,
     STATE_WORDS,
+    SUBTYPES,
     UNIT_WORDS,
     class_mentions,
     mended,
@@ -107,7 +107,7 @@ class Slots:
         unknown_zone: a named place that the county lacks.
         roles: classes.
         digging: earthworks rather than a class.
-        merged: wetland or ice.
+        subtypes: classes of which a part is named, such as paddy.
         groups: asked for one by one.
         rank_n: number asked for.
         min_area_m2: threshold.
@@ -136,7 +136,7 @@ class Slots:
     unknown_zone: bool
     roles: Roles
     digging: bool
-    merged: bool
+    subtypes: frozenset[str]
     groups: tuple[str, ...]
     rank_n: int | None
     min_area_m2: float | None
@@ -202,7 +202,7 @@ def read_slots(question: str, as_of: date, known: Known) -> Slots:
         unknown_zone=unknown_zone,
         roles=_implied(read_roles(rest, mentions), cues),
         digging=DIGGING.search(rest) is not None,
-        merged=MERGED.search(rest) is not None,
+        subtypes=frozenset(cls for cls, words in SUBTYPES.items() if words.search(rest)),
         groups=groups,
         rank_n=rank_n,
         min_area_m2=min_area,

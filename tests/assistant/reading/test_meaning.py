@@ -251,3 +251,18 @@ def test_nothing_known_leaves_names_unchecked():
 def test_most_changed_is_neither_most_gained_nor_most_lost(text, metric, order):
     query = ask(text)
     assert (query.metric, query.rank.order) == (metric, order)
+
+
+@pytest.mark.parametrize(
+    ("text", "cls", "reason"),
+    [
+        ("全县有多少亩菜地", "cropland", "merged"),
+        ("今年宅基地增加了多少", "built", "merged"),
+        ("How much paddy was lost in 2024?", "cropland", "merged"),
+        ("全县水田、旱地共有多少", "cropland", None),
+        ("全县耕地有多少亩", "cropland", None),
+    ],
+)
+def test_a_part_of_a_class_is_said_to_be_a_part(text, cls, reason):
+    query = ask(text)
+    assert (query.cls, query.reason) == (cls, reason)

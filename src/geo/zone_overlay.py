@@ -244,8 +244,11 @@ def overlay_polygons(polygons: NDArray[np.object_], zones: gpd.GeoDataFrame, gri
     owner, pieces = _intersections(polygons, shapely.get_parts(np.array(cells, dtype=object)))
     hit, start = np.unique(owner, return_index=True)
     if len(hit):
+        united = pieces[start]
         groups = np.split(pieces, start[1:])
-        united = shapely.set_precision([shapely.union_all(group) for group in groups], _PRECISION_PX)
+        for index in np.flatnonzero(np.diff(np.append(start, len(pieces))) > 1):
+            united[index] = shapely.union_all(groups[index])
+        united = shapely.set_precision(united, _PRECISION_PX)
         whole = np.array([polygons_only(shape) for shape in united], dtype=object)
         area[hit] = polygon_areas_m2(gpd.GeoSeries(in_crs(whole, grid), crs=grid.crs))
         # A patch of one pixel's width is exactly 1 wide, which is not under one pixel.
@@ -271,16 +274,22 @@ def _intersections(
     owner, other = shapely.STRtree(others).query(polygons, predicate="intersects")
     order = np.lexsort((other, owner))
     owner, other = owner[order], other[order]
-    shared = shapely.intersection(polygons[owner], others[other])
+    shared = polygons[owner]
+    shapely.prepare(others)
+    cut = ~shapely.covers(others[other], shared)
+    shared[cut] = shapely.intersection(shared[cut], others[other[cut]])
     some = shapely.area(shared) > _PRECISION_PX
     return owner[some], shared[some]
 
 
 def _main_zones(polygons: NDArray[np.object_], zones: gpd.GeoDataFrame, grid: Grid) -> NDArray[np.intp]:
     """Row of the zone that covers most of each polygon; the first of equals."""
-    shapes = _each_in_pixels(zones, grid)
-    owner, row = shapely.STRtree(shapes).query(polygons, predicate="intersects")
-    shared = shapely.area(shapely.intersection(polygons[owner], shapes[row]))
+    # Part by part: against a zone of many parts, each polygon would cost as much as all of its outlines.
+    parts, zone = shapely.get_parts(_each_in_pixels(zones, grid), return_index=True)
+    owner, part = shapely.STRtree(parts).query(polygons, predicate="intersects")
+    pairs, which = np.unique(owner * len(zones) + zone[part], return_inverse=True)
+    shared = np.bincount(which, shapely.area(shapely.intersection(polygons[owner], parts[part])))
+    owner, row = np.divmod(pairs, len(zones))
     main = np.full(len(polygons), -1, np.intp)
     order = np.lexsort((row, -shared, owner))
     hit, first = np.unique(owner[order], return_index=True)

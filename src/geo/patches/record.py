@@ -8,6 +8,7 @@ verdict. Fields and wording are in ``src.geo.patches.fields``.
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import geopandas as gpd
@@ -87,8 +88,11 @@ def patch_records(
     stats = patch_stats(patches, sources, runner)
     placed = gpd.GeoSeries(in_crs(outlines, grid), crs=grid.crs).to_crs(CGCS2000)
     columns = _size_columns(table, placed)
-    columns |= _place_columns(placed, sources, zones)
-    overlays = {kind: overlay_polygons(outlines, zones[kind], grid) for kind in _OVERLAYS if kind in zones}
+    columns |= _place_columns(columns, sources, zones)
+    kinds = [kind for kind in _OVERLAYS if kind in zones]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda kind: overlay_polygons(outlines, zones[kind], grid), kinds)
+        overlays = dict(zip(kinds, found, strict=True))
     columns |= _overlay_columns(overlays, zones, table["area_m2"].to_numpy())
     mines = overlay_polygons(outlines, zones["mining"], grid).area_m2 if "mining" in zones else np.zeros(len(table))
     before, after = (dominant_class(stats.area[:, date]) for date in (0, 1))
@@ -171,10 +175,10 @@ def _size_columns(table: pd.DataFrame, placed: gpd.GeoSeries) -> dict[str, Any]:
 
 
 def _place_columns(
-    placed: gpd.GeoSeries, sources: RecordSources, zones: Mapping[str, gpd.GeoDataFrame]
+    columns: Mapping[str, Any], sources: RecordSources, zones: Mapping[str, gpd.GeoDataFrame]
 ) -> dict[str, Any]:
     """County and town that hold the patch's point."""
-    points = shapely.point_on_surface(placed.to_numpy())
+    points = shapely.points(columns["JD"], columns["WD"])
     county, county_code = _holding(points, zones.get("county"))
     town, town_code = _holding(points, zones.get("town"))
     codes = [sources.county_code or own[:6] or of_town[:6] for own, of_town in zip(county_code, town_code, strict=True)]
@@ -185,9 +189,11 @@ def _holding(points: NDArray[np.object_], layer: gpd.GeoDataFrame | None) -> tup
     """Name and code of the first zone that holds each point, "" where none does."""
     names, codes = [""] * len(points), [""] * len(points)
     if layer is not None:
-        found, row = shapely.STRtree(layer.geometry.to_numpy()).query(points, predicate="intersects")
+        # The zones ask for the points: only what asks is prepared, and a town's outline is long.
+        row, found = shapely.STRtree(points).query(layer.geometry.to_numpy(), predicate="intersects")
+        zone_names, zone_codes = (layer[field].astype(str).tolist() for field in ("name", "code"))
         for index, zone in sorted(zip(found.tolist(), row.tolist(), strict=True), reverse=True):
-            names[index], codes[index] = str(layer["name"].iloc[zone]), str(layer["code"].iloc[zone])
+            names[index], codes[index] = zone_names[zone], zone_codes[zone]
     return names, codes
 
 
@@ -205,11 +211,13 @@ def _overlay_columns(
         ]
         columns[area] = inside
         if name:
-            columns[name] = [zones[kind]["name"].iloc[row] if row >= 0 else "" for row in over.main]
+            known = zones[kind]["name"].tolist()
+            columns[name] = [known[row] if row >= 0 else "" for row in over.main]
         if kind == "basic_farmland":
             columns["ZYYN_PCT"] = 100.0 * inside / area_m2
         if kind == "reserve":
-            parts = [zones[kind]["part"].iloc[row] if row >= 0 else "" for row in over.main]
+            known = zones[kind]["part"].tolist()
+            parts = [known[row] if row >= 0 else "" for row in over.main]
             columns["GNQ"] = [PARTS[part]["zh"] if part else "" for part in parts]
     return columns
 

@@ -303,7 +303,7 @@ def _records(
     votes = patch_confirmations(patches, pair.before, pair.after, later, workspace.cache, runner) if later else None
     records = patch_records(patches, outlines, sources, zones, runner, confirmations=votes)
     if area is not None and len(records):
-        records = records[overlay_polygons(outlines, area, patches.grid).area_m2 > 0].reset_index(drop=True)
+        records = records[overlay_polygons(outlines, area, patches.grid, main=False).area_m2 > 0].reset_index(drop=True)
     return records, votes is not None
 
 

@@ -9,6 +9,7 @@ counts once.
 
 import math
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,8 @@ _MARGIN_PX = 2
 _CODES = 256
 # Zones are cut to cells of this side before they are laid over patches, so a long outline is not searched each time.
 _OVERLAY_CELL_PX = 512
+# Polygons that one thread overlays at a time.
+_OVERLAY_CHUNK = 1000
 # Shared ground smaller or narrower than this part of a pixel is rounding of coordinates.
 _DECIMALS_PX = 6
 _PRECISION_PX = 10.0**-_DECIMALS_PX
@@ -227,34 +230,54 @@ class Overlay:
     main: NDArray[np.intp]
 
 
-def overlay_polygons(polygons: NDArray[np.object_], zones: gpd.GeoDataFrame, grid: Grid) -> Overlay:
+def overlay_polygons(
+    polygons: NDArray[np.object_], zones: gpd.GeoDataFrame, grid: Grid, *, main: bool = True
+) -> Overlay:
     """Overlay areas of many polygons, such as change patches, with a zone layer.
 
     Args:
         polygons: (n,) in the grid's pixel coordinates (x = column, y = -row).
         zones: from ``read_zone``.
         grid: whose pixels these are.
+        main: whether the zone that takes most is looked for; else -1 everywhere.
 
     Returns:
         Areas of the union of the zones inside each polygon, so overlapping outlines count once.
     """
-    count = len(polygons)
-    area, thin, main = np.zeros(count), np.zeros(count, np.bool_), np.full(count, -1, np.intp)
     cells = [shape for _, shape in _cut(in_pixels(zones, grid), grid.shape_hw, _OVERLAY_CELL_PX, 0)]
-    owner, pieces = _intersections(polygons, shapely.get_parts(np.array(cells, dtype=object)))
+    others = shapely.get_parts(np.array(cells, dtype=object))
+    shapely.prepare(others)
+    # Part by part: against a zone of many parts, each polygon would cost as much as all of its outlines.
+    parts, rows = shapely.get_parts(_each_in_pixels(zones, grid), return_index=True) if main else ((), ())
+    chunks = np.array_split(polygons, max(1, len(polygons) // _OVERLAY_CHUNK))
+    # The geometry library releases the interpreter lock.
+    with ThreadPoolExecutor() as pool:
+        areas, thin = zip(*pool.map(lambda chunk: _overlap(chunk, others, grid), chunks), strict=True)
+        mains = list(pool.map(lambda chunk: _main_zones(chunk, np.asarray(parts), np.asarray(rows)), chunks))
+    area = np.concatenate(areas)
+    return Overlay(area, np.concatenate(thin), np.where(area > 0, np.concatenate(mains), -1))
+
+
+def _overlap(
+    polygons: NDArray[np.object_], others: NDArray[np.object_], grid: Grid
+) -> tuple[_Floats, NDArray[np.bool_]]:
+    """Area of each polygon inside the others, which do not overlap, and whether it is thin there."""
+    count = len(polygons)
+    area, thin = np.zeros(count), np.zeros(count, np.bool_)
+    owner, pieces = _intersections(polygons, others)
     hit, start = np.unique(owner, return_index=True)
-    if len(hit):
-        united = pieces[start]
-        groups = np.split(pieces, start[1:])
-        for index in np.flatnonzero(np.diff(np.append(start, len(pieces))) > 1):
-            united[index] = shapely.union_all(groups[index])
-        united = shapely.set_precision(united, _PRECISION_PX)
-        whole = np.array([polygons_only(shape) for shape in united], dtype=object)
-        area[hit] = polygon_areas_m2(gpd.GeoSeries(in_crs(whole, grid), crs=grid.crs))
-        # A patch of one pixel's width is exactly 1 wide, which is not under one pixel.
-        thin[hit] = shapely.is_empty(shapely.buffer(whole, -0.499)) & (area[hit] > 0)
-        main[hit] = _main_zones(polygons[hit], zones, grid)
-    return Overlay(area, thin, main)
+    if not len(hit):
+        return area, thin
+    united = pieces[start]
+    groups = np.split(pieces, start[1:])
+    for index in np.flatnonzero(np.diff(np.append(start, len(pieces))) > 1):
+        united[index] = shapely.union_all(groups[index])
+    united = shapely.set_precision(united, _PRECISION_PX)
+    whole = np.array([polygons_only(shape) for shape in united], dtype=object)
+    area[hit] = polygon_areas_m2(gpd.GeoSeries(in_crs(whole, grid), crs=grid.crs))
+    # A patch of one pixel's width is exactly 1 wide, which is not under one pixel.
+    thin[hit] = shapely.is_empty(shapely.buffer(whole, -0.499)) & (area[hit] > 0)
+    return area, thin
 
 
 def in_crs(shapes: Any, grid: Grid) -> Any:
@@ -275,22 +298,28 @@ def _intersections(
     order = np.lexsort((other, owner))
     owner, other = owner[order], other[order]
     shared = polygons[owner]
-    shapely.prepare(others)
     cut = ~shapely.covers(others[other], shared)
     shared[cut] = shapely.intersection(shared[cut], others[other[cut]])
     some = shapely.area(shared) > _PRECISION_PX
     return owner[some], shared[some]
 
 
-def _main_zones(polygons: NDArray[np.object_], zones: gpd.GeoDataFrame, grid: Grid) -> NDArray[np.intp]:
-    """Row of the zone that covers most of each polygon; the first of equals."""
-    # Part by part: against a zone of many parts, each polygon would cost as much as all of its outlines.
-    parts, zone = shapely.get_parts(_each_in_pixels(zones, grid), return_index=True)
-    owner, part = shapely.STRtree(parts).query(polygons, predicate="intersects")
-    pairs, which = np.unique(owner * len(zones) + zone[part], return_inverse=True)
-    shared = np.bincount(which, shapely.area(shapely.intersection(polygons[owner], parts[part])))
-    owner, row = np.divmod(pairs, len(zones))
+def _main_zones(polygons: NDArray[np.object_], parts: NDArray[np.object_], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Row of the zone that covers most of each polygon, the first of equals, -1 for none.
+
+    Args:
+        polygons: (n,).
+        parts: (m,) polygons of the zones.
+        rows: (m,) zone of each part.
+    """
     main = np.full(len(polygons), -1, np.intp)
+    if not len(parts):
+        return main
+    owner, part = shapely.STRtree(parts).query(polygons, predicate="intersects")
+    size = int(rows.max()) + 1
+    pairs, which = np.unique(owner * size + rows[part], return_inverse=True)
+    shared = np.bincount(which, shapely.area(shapely.intersection(polygons[owner], parts[part])))
+    owner, row = np.divmod(pairs, size)
     order = np.lexsort((row, -shared, owner))
     hit, first = np.unique(owner[order], return_index=True)
     main[hit] = row[order][first]

@@ -8,7 +8,6 @@ verdict. Fields and wording are in ``src.geo.patches.fields``.
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import geopandas as gpd
@@ -89,12 +88,17 @@ def patch_records(
     placed = gpd.GeoSeries(in_crs(outlines, grid), crs=grid.crs).to_crs(CGCS2000)
     columns = _size_columns(table, placed)
     columns |= _place_columns(columns, sources, zones)
-    kinds = [kind for kind in _OVERLAYS if kind in zones]
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda kind: overlay_polygons(outlines, zones[kind], grid), kinds)
-        overlays = dict(zip(kinds, found, strict=True))
+    overlays = {
+        kind: overlay_polygons(outlines, zones[kind], grid, main=name is not None)
+        for kind, (_, _, name) in _OVERLAYS.items()
+        if kind in zones
+    }
     columns |= _overlay_columns(overlays, zones, table["area_m2"].to_numpy())
-    mines = overlay_polygons(outlines, zones["mining"], grid).area_m2 if "mining" in zones else np.zeros(len(table))
+    mines = (
+        overlay_polygons(outlines, zones["mining"], grid, main=False).area_m2
+        if "mining" in zones
+        else np.zeros(len(table))
+    )
     before, after = (dominant_class(stats.area[:, date]) for date in (0, 1))
     columns |= _class_columns(stats, before, after, sources, table)
     ratios = [elongation(*size) for size in table[["pixels", "height", "width"]].itertuples(index=False)]

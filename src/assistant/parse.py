@@ -39,7 +39,7 @@ Conventions of the query, where facts leave a choice:
 - extreme_interval: ``rank.order`` asc is the largest decrease of ``cls``, desc the largest increase, size either.
 - compare: the first side is the query itself, the others stand in ``others``; ``others[i].metric`` says what is
   measured on both sides (gain, loss, net, transition, area_at, share_at, patches). Years side by side with a flow
-  ("2022年和2023年各减少多少") are periods to compare; more than five sides are "clarify", "one_at_a_time".
+  ("2022年和2023年各减少多少") are periods to compare; more than four sides are "clarify", "one_at_a_time".
 - accuracy, provenance, export: what they are about, where it is named.
 - Several classes side by side ("耕地和林地"): flows are a comparison by class, areas group_by "class".
 - Another county than the workspace's is "unknown_zone" too; the county itself, named or not, is ``zone`` null.

@@ -6,10 +6,12 @@ import time
 
 import pytest
 import torch
+from transformers import SuppressTokensLogitsProcessor
 
+from src.constants import END_OF_TEXT, IM_END
 from src.errors import InputError
 from src.model.batcher import TransformersBackend
-from src.model.decode import TextStream
+from src.model.decode import Sampler, TextStream
 from src.model.reply import BackendError, GenerateOptions, NotScorable, Reply
 from tests.model.lively import ask, lively_engine
 from tests.tiny import picture
@@ -23,8 +25,19 @@ def engine(base):
     return lively_engine(base)
 
 
+class LongSampler(Sampler):
+    """A sampler that never ends an answer of thousands of tokens by chance."""
+
+    def __init__(self, options, tokenizer, device):
+        super().__init__(options, tokenizer, device)
+        if options.max_new_tokens >= 1000:
+            ends = tokenizer.convert_tokens_to_ids([IM_END, END_OF_TEXT])
+            self._steps.append(SuppressTokensLogitsProcessor(ends, device=str(device)))
+
+
 @pytest.fixture
-def backend(engine):
+def backend(engine, monkeypatch):
+    monkeypatch.setattr("src.model.batcher.Sampler", LongSampler)
     backend = TransformersBackend(engine, max_rows=4)
     yield backend
     backend.close()
@@ -96,7 +109,7 @@ def test_eight_users_get_their_own_answers(engine, backend, questions):
 
 def test_logits_of_a_row_do_not_depend_on_the_batch(engine, backend, questions):
     """R14: the same step, alone and beside rows of other lengths, within float tolerance."""
-    from src.model.decode import Decoder, Row, Sampler
+    from src.model.decode import Decoder, Row
     from src.model.prompt import checked_messages
 
     def rows_of(chosen):

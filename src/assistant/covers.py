@@ -16,7 +16,7 @@ from src.geo.blocks import Block, blocks_of
 from src.geo.caveats import CannotTell
 from src.geo.change.detect import MIN_FIT_PIXELS, fit_pixels, lattice_step, write_change
 from src.geo.change.pairs import SEASON_DAYS, Pair, common_roles, sensor_caveats
-from src.geo.cover.classify import Kept, write_cover
+from src.geo.cover.classify import ChangedOnly, write_cover
 from src.geo.cover.folds import blocked_scores, fit_scored_cover
 from src.geo.cover.landcover import LEGEND_VERSION, fit_cover, load_cover, save_cover
 from src.geo.cover.samples import LabelSource, draw_samples
@@ -94,30 +94,36 @@ class SceneCover:
         return StateAreas(np.array(known["count"]), np.array(known["expected"]))
 
 
-def cover_of(county: County, scene: Scene, progress: Progress, kept: Kept | None = None) -> SceneCover:
+def cover_of(county: County, scene: Scene, progress: Progress, only: ChangedOnly | None = None) -> SceneCover:
     """Classify a scene, or take what was classified before.
 
     Args:
         county: whose scene it is.
         scene: as ingested, or as aligned to another.
         progress: is told the steps.
-        kept: land cover of an earlier date that unchanged ground keeps; default none, all of the scene is classified.
+        only: which ground to classify; default all of the scene.
 
     Raises:
         CannotTell: uncalibrated numbers without labels, or too few classes among the labels.
     """
     cover = learn(county, scene, progress)
-    if kept is not None:
-        since = short([kept.classes.parent.name, kept.change.parent.name])
-        cover = replace(cover, maps=cover.folder.with_name(f"{cover.folder.name}_since_{since}"))
+    if only is not None:
+        cover = replace(cover, maps=cover.folder.with_name(_restricted(cover.folder.name, only)))
     # Written last: where it is, the rasters are complete.
     note = cover.maps / "maps.json"
     if not note.is_file():
         with locked(cover.maps):
             if not note.is_file():
-                write_cover(scene, load_cover(cover.folder / "model.npz"), county.runner, cover.maps, kept)
-                write_json(note, {} if kept is None else {"kept": kept.classes.parent.name})
+                write_cover(scene, load_cover(cover.folder / "model.npz"), county.runner, cover.maps, only)
+                write_json(note, {"earlier": only.earlier[0].parent.name} if only and only.earlier else {})
     return cover
+
+
+def _restricted(name: str, only: ChangedOnly) -> str:
+    """Folder of rasters that do not hold a scene's cover everywhere."""
+    if only.earlier is None:
+        return f"changed_{name}_{short([only.change.parent.name])}"
+    return f"{name}_since_{short([only.earlier[0].parent.name, only.change.parent.name])}"
 
 
 def learn(county: County, scene: Scene, progress: Progress) -> SceneCover:

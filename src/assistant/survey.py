@@ -23,7 +23,7 @@ from src.assistant.covers import SceneCover, cover_of, learn
 from src.errors import MissingPathError
 from src.geo.area_bounds import CoverMaps
 from src.geo.caveats import CannotTell
-from src.geo.cover.classify import Kept
+from src.geo.cover.classify import ChangedOnly
 from src.geo.flows import Flows, flow_areas
 from src.geo.patches.export import LAYER, write_patches
 from src.geo.patches.fields import FIELDS
@@ -88,18 +88,39 @@ class Survey:
         return found
 
     @cached_property
+    def learned(self) -> tuple[SceneCover, SceneCover]:
+        """How both dates are classified, without the rasters.
+
+        Raises:
+            CannotTell: land cover cannot be told, or see ``changes``.
+        """
+        pair = self.changes.pair
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(partial(_learn, self.county, self.progress), (pair.before, pair.after))
+        return first, second
+
+    @cached_property
     def covers(self) -> tuple[SceneCover, SceneCover]:
         """Land cover of both dates, on one grid; unchanged ground has that of the earlier one on both.
 
         Raises:
-            CannotTell: it cannot be told, or see ``changes``.
+            CannotTell: see ``learned``.
         """
-        pair = self.changes.pair
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(partial(_learn, self.county, self.progress), (pair.before, pair.after)))
-        first = cover_of(self.county, pair.before, self.progress)
-        kept = Kept(first.map, first.probability, self.changes.change)
-        return first, cover_of(self.county, pair.after, self.progress, kept)
+        first, second = (learned.scene for learned in self.learned)
+        before = cover_of(self.county, first, self.progress)
+        only = ChangedOnly(self.changes.change, (before.map, before.probability))
+        return before, cover_of(self.county, second, self.progress, only)
+
+    @cached_property
+    def changed_covers(self) -> tuple[SceneCover, SceneCover]:
+        """Land cover of both dates where a change was found, which is all that patches need; elsewhere there is none.
+
+        Raises:
+            CannotTell: see ``learned``.
+        """
+        only = ChangedOnly(self.changes.change)
+        first, second = (cover_of(self.county, learned.scene, self.progress, only) for learned in self.learned)
+        return first, second
 
     @property
     def maps(self) -> CoverMaps:
@@ -157,7 +178,7 @@ class Survey:
         runner, workspace = self.county.runner, self.county.workspace
         rasters: dict[str, Path] = {}
         try:
-            first, second = self.covers
+            first, second = self.changed_covers
             rasters = {"before_cover": first.map, "after_cover": second.map}
             rasters |= {"before_probability": first.probability, "after_probability": second.probability}
         except CannotTell:

@@ -404,6 +404,13 @@ def _fits(value: float, dtype: np.dtype) -> bool:
     return bool(float(value).is_integer() and limits.min <= value <= limits.max)
 
 
+def _predictor(dtype: np.dtype) -> int:
+    """2 takes differences of whole numbers, 3 of floating point; bytes (classes, percent) and complex take none."""
+    if dtype.itemsize == 1 or dtype.kind == "c":
+        return 1
+    return 3 if dtype.kind == "f" else 2
+
+
 def _profile(dtype: np.dtype, count: int, grid: Grid) -> dict[str, object]:
     height, width = grid.shape_hw
     side = min(_TILE_PX, -(-max(height, width) // 16) * 16)
@@ -419,8 +426,9 @@ def _profile(dtype: np.dtype, count: int, grid: Grid) -> dict[str, object]:
         "blockxsize": side,
         "blockysize": side,
         "compress": "deflate",
-        # 2 differences whole numbers, 3 floating point; complex numbers take neither.
-        "predictor": {"f": 3, "c": 1}.get(dtype.kind, 2),
+        # Four times as fast to write as the default of 6, for a few percent more bytes.
+        "zlevel": 1,
+        "predictor": _predictor(dtype),
         "BIGTIFF": "IF_SAFER",
         # GDAL would take four bands of bytes for red, green, blue and alpha.
         **({"photometric": "minisblack"} if count == 4 and dtype == np.uint8 else {}),

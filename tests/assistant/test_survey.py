@@ -88,6 +88,24 @@ def test_each_stage_is_measured_once(county, measured, monkeypatch):
     assert [one.map for one in again.covers] == [one.map for one in measured.covers]
 
 
+def test_patches_need_land_cover_of_changed_ground_only(county, measured):
+    change = read_raster(measured.changes.change).data[0]
+    for alone, whole in zip(measured.changed_covers, measured.covers, strict=True):
+        assert alone.maps != whole.maps and alone.folder == whole.folder
+        found, expected = (read_raster(one.map).data[0] for one in (alone, whole))
+        assert (found[change == 2] == expected[change == 2]).mean() > 0.999
+        assert found.any() and not found[change != 2].any()
+
+
+def test_patches_do_not_wait_for_the_whole_cover(county, monkeypatch):
+    def never(_survey):
+        raise AssertionError("unchanged ground was classified")
+
+    monkeypatch.setattr(Survey, "covers", property(never))
+    records = Survey(county, *county.scenes()[1:]).records()
+    assert len(records) > 0 and (records["QDL"] != "未知").all()
+
+
 def test_a_cover_is_shared_by_the_pairs_of_a_scene(county, measured):
     first, middle, last = county.scenes()
     other = Survey(county, middle, last)

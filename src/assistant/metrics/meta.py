@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from src.assistant.county import County, Progress
-from src.assistant.covers import SceneCover
+from src.assistant.covers import SceneCover, learn
 from src.assistant.metrics.patches import patch_table, rows_of
 from src.assistant.metrics.study import (
     classifier,
@@ -101,11 +101,12 @@ def _covers(query: Query, county: County, progress: Progress) -> tuple[list[Scen
     if query.t1 is not None:
         try:
             study = study_pair(query, county, progress)
-            return list(study.survey.covers), study.scenes, study.asked, study.survey.folder.name, study.place.name
+            return list(study.survey.learned), study.scenes, study.asked, study.survey.folder.name, study.place.name
         except NoScene:
             pass
     state = study_state(query, county, progress)
-    return [state.cover], state.scenes, (None, state.asked), state.cover.folder.name, state.place.name
+    cover = learn(county, state.scene, progress)
+    return [cover], state.scenes, (None, state.asked), cover.folder.name, state.place.name
 
 
 def _accuracy(cover: SceneCover) -> tuple[list[Figure], Table]:

@@ -94,7 +94,7 @@ class PairStudy:
         """
         codes = list(self.survey.changes.pair.caveats)
         if classes:
-            codes += [code for cover in self.survey.covers for code in cover.caveats]
+            codes += [code for cover in self.survey.learned for code in cover.caveats]
             codes.append("UNCALIBRATED_AREA")
         return tuple(dict.fromkeys([*codes, "SINGLE_PAIR", *(CLUE if clue else ())]))
 
@@ -110,7 +110,7 @@ class PairStudy:
             "mmu_px": MMU_PIXELS,
         }
         if classes:
-            method["classifier"] = classifier(self.survey.covers)
+            method["classifier"] = classifier(self.survey.learned)
         return method
 
     def record(self, figures: Iterable[Figure], cards: Sequence[str], **more: Any) -> Evidence:

@@ -2,8 +2,8 @@
 
     write_cover(scene, model, runner, out)          # landcover_<date>.tif and landcover_<date>_probability.tif
 
-With ``Kept``, unchanged ground keeps the classes and probabilities of an earlier date. That is all that transitions
-between two dates look at (``src.geo.transition``), and a fraction of the work.
+With ``ChangedOnly``, unchanged ground keeps the classes and probabilities of an earlier date, or has none. That is all
+that transitions between two dates (``src.geo.transition``) and patches look at, and a fraction of the work.
 """
 
 from dataclasses import dataclass
@@ -30,23 +30,21 @@ _STRIP_PX = 64
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Land cover of an earlier date, and where it still holds; all on the grid of the scene to classify.
+class ChangedOnly:
+    """Classify changed ground and nothing else; all on the grid of the scene to classify.
 
     Args:
-        classes: uint8 ids of the earlier date.
-        probability: seven uint8 bands of percent.
-        change: 0 not seen, 1 unchanged, 2 changed; only changed pixels are classified, and what was not seen on both
-            dates has no class.
+        change: 0 not seen, 1 unchanged, 2 changed; what was not seen on both dates has no class.
+        earlier: rasters of an earlier date, as ``write_cover`` gives them, that unchanged ground keeps; None: it has no
+            class either.
     """
 
-    classes: Path
-    probability: Path
     change: Path
+    earlier: tuple[Path, Path] | None = None
 
 
 def cover_block(
-    scene: Scene, model: CoverModel, block: Block, kept: Kept | None = None
+    scene: Scene, model: CoverModel, block: Block, only: ChangedOnly | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Land cover of a block.
 
@@ -54,24 +52,26 @@ def cover_block(
         scene: of the model's sensor.
         model: from ``fit_cover`` or ``load_cover``.
         block: window.
-        kept: what unchanged ground keeps; default none, all of the block is classified.
+        only: which ground to classify; default all of the block.
 
     Returns:
         (h, w) ids of LAND_CLASSES, 0 where the ground was not seen; (7, h, w) percent in their order, 0 there.
 
     Raises:
         InputError: the model does not match the scene.
-        GridError: the block reaches outside the rasters of ``kept``.
+        GridError: the block reaches outside the rasters of ``only``.
     """
     require_match(model, scene)
     classes = np.zeros((block.height, block.width), np.uint8)
     percent = np.zeros((_CLASS_COUNT, block.height, block.width), np.uint8)
     wanted = np.ones(classes.shape, np.bool_)
-    if kept is not None:
-        change = read_codes(kept.change, block)
+    if only is not None:
+        change = read_codes(only.change, block)
         wanted = change == CHANGED
-        np.copyto(classes, read_codes(kept.classes, block), where=change == UNCHANGED)
-        np.copyto(percent, read_raster(kept.probability, window=block.window).data, where=change == UNCHANGED)
+        if only.earlier is not None:
+            same = change == UNCHANGED
+            np.copyto(classes, read_codes(only.earlier[0], block), where=same)
+            np.copyto(percent, read_raster(only.earlier[1], window=block.window).data, where=same)
         if not wanted.any():
             return classes, percent
     # Rules look at a pixel alone.
@@ -113,7 +113,7 @@ def _chances(
 
 
 def write_cover(
-    scene: Scene, model: CoverModel, runner: Runner, out: Path, kept: Kept | None = None
+    scene: Scene, model: CoverModel, runner: Runner, out: Path, only: ChangedOnly | None = None
 ) -> tuple[Path, Path]:
     """Classify a scene block by block.
 
@@ -122,7 +122,7 @@ def write_cover(
         model: see ``cover_block``.
         runner: works on the blocks.
         out: folder.
-        kept: see ``cover_block``.
+        only: see ``cover_block``.
 
     Returns:
         ``landcover_<date>.tif`` (uint8 ids, 0 no data) and ``landcover_<date>_probability.tif`` (uint8 percent, seven
@@ -139,7 +139,7 @@ def write_cover(
         block_writer(paths[0], scene.grid, ["land_class"], "uint8", nodata=0, tags=tags, overviews=True) as classes_to,
         block_writer(paths[1], scene.grid, names, "uint8", tags=tags) as probability_to,
     ):
-        results = runner.map(partial(cover_block, scene, model, kept=kept), blocks)
+        results = runner.map(partial(cover_block, scene, model, only=only), blocks)
         for block, (classes, percent) in zip(blocks, results, strict=True):
             classes_to.write(block, classes)
             probability_to.write(block, percent)

@@ -6,7 +6,7 @@ import pytest
 from src.geo.blocks import Block, ThreadRunner, blocks_of
 from src.geo.cover import classify
 from src.geo.cover import network as cover_network
-from src.geo.cover.classify import Kept, cover_block, write_cover
+from src.geo.cover.classify import ChangedOnly, cover_block, write_cover
 from src.geo.cover.features import feature_roles, pixel_features, point_features
 from src.geo.cover.landcover import fit_cover
 from src.geo.cover.samples import LabelSource, draw_samples
@@ -51,7 +51,7 @@ def kept(fitted, tmp_path_factory):
     write_raster(paths[0], Raster(np.full((1, *SHAPE), 3, np.uint8), seen, grid, ("c",)))
     write_raster(paths[1], Raster(percent, seen, grid, names))
     write_raster(paths[2], Raster(change[None], seen, grid, ("c",)))
-    return Kept(*paths), change
+    return ChangedOnly(paths[2], (paths[0], paths[1])), change
 
 
 def test_changed_ground_is_classified_and_the_rest_keeps_its_class(fitted, kept, tmp_path, monkeypatch):
@@ -67,6 +67,17 @@ def test_changed_ground_is_classified_and_the_rest_keeps_its_class(fitted, kept,
     assert (percent[2][same] == 90).all() and (percent[6][same] == 10).all() and (percent[:, change == 0] == 0).all()
     # Changed under the cloud: no class.
     assert (cover[0][40:50, 40:50] == 0).all()
+
+
+def test_without_an_earlier_cover_only_changed_ground_has_a_class(fitted, kept):
+    scene, model = fitted
+    earlier, change = kept
+    block = Block(0, 0, *SHAPE)
+    since, chances = cover_block(scene, model, block, earlier)
+    alone, percent = cover_block(scene, model, block, ChangedOnly(earlier.change))
+    changed = change == 2
+    assert (alone[changed] == since[changed]).all() and (percent[:, changed] == chances[:, changed]).all()
+    assert alone[changed].any() and not alone[~changed].any() and not percent[:, ~changed].any()
 
 
 def test_blocks_without_change_are_not_even_read(fitted, kept, monkeypatch):

@@ -28,7 +28,7 @@ from src.geo.measure import load_zones
 from src.geo.raster import atomic_path
 from src.geo.scene import Scene
 from src.geo.workspace import Workspace
-from src.geo.zones import CGCS2000, polygons_only, read_zone
+from src.geo.zones import CGCS2000, ZONE_TYPES, polygons_only, read_zone
 
 # Told a key of STEPS and how much of the whole is done, 0..1.
 Progress = Callable[[str, float], None]
@@ -148,8 +148,9 @@ class County:
             query: gives longitude, latitude and radius of a point.
 
         Raises:
-            CannotTell: NO_ZONE_LAYER, there is no layer of that kind; the detail is the kind.
-            UnknownZone: no zone of that kind has the name.
+            CannotTell: NO_ZONE_LAYER, there is no layer of that kind, or NOT_IN_TOWN, the town has none of its ground;
+                the detail is the kind.
+            UnknownZone: no zone of that kind has the name, or no town.
         """
         files = self.zone_files()
         zones_key = [file["sha256"] for file in files.values()]
@@ -163,7 +164,14 @@ class County:
             raise CannotTell("NO_ZONE_LAYER", ref.type)
         chosen = _named(layer, ref)
         name = ref.type if ref.name is None else str(chosen["name"].iloc[0])
-        key = digest([ref.type, ref.name, ref.part, ref.inside, zones_key])
+        key = digest([ref.type, ref.name, ref.part, ref.inside, ref.town, zones_key])
+        if ref.town is not None:
+            town = self._town(ref.town)
+            clipped = _clipped(chosen, town)
+            if clipped.empty:
+                raise CannotTell("NOT_IN_TOWN", ref.type)
+            own = name if ref.name is not None else ZONE_TYPES[ref.type].zh
+            return Place(ref.type, f"{town['name'].iloc[0]}{own}", clipped, key)
         if ref.inside:
             return Place(ref.type, name, chosen, key)
         return Place(ref.type, name, self._outside(chosen), key)
@@ -181,9 +189,7 @@ class County:
         outline = None if within is None or within.kind == "county" else within.outline
         if outline is not None and within is not None:
             key = [*key, within.key]
-            shared = shapely.intersection(layer.geometry.to_numpy(), outline.geometry.union_all())
-            layer = layer.set_geometry(gpd.GeoSeries(map(polygons_only, shared), index=layer.index, crs=layer.crs))
-            layer = layer[~layer.geometry.is_empty]
+            layer = _clipped(layer, outline)
         return [
             Place(kind, str(name), rows, digest([kind, str(name), key]))
             for name, rows in layer.groupby("name", sort=True)
@@ -203,6 +209,14 @@ class County:
         labels = [record.to_json() for record in workspace.labels()]
         place = [workspace.name, workspace.code]
         return digest([scenes, zones, labels, sheets, place, self.as_of.isoformat(), METHOD_VERSION, ASSISTANT_VERSION])
+
+    def _town(self, name: str) -> gpd.GeoDataFrame:
+        """The town or village of a name."""
+        known = self.zones()
+        for kind in ("town", "village"):
+            if kind in known and (known[kind]["name"] == name).any():
+                return known[kind][known[kind]["name"] == name]
+        raise UnknownZone(name, tuple(dict.fromkeys(map(str, known["town"]["name"]))) if "town" in known else ())
 
     def _outside(self, zone: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         """The county without a zone; without a county layer, the ground of the scenes without it."""
@@ -234,6 +248,13 @@ def _named(layer: gpd.GeoDataFrame, ref: ZoneRef) -> gpd.GeoDataFrame:
     if chosen.empty:
         raise UnknownZone(ref.name or ref.part or "", tuple(dict.fromkeys(map(str, layer["name"]))))
     return chosen.reset_index(drop=True)
+
+
+def _clipped(layer: gpd.GeoDataFrame, outline: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The ground of some zones inside others; zones without any are left out."""
+    shared = shapely.intersection(layer.geometry.to_numpy(), outline.geometry.union_all())
+    layer = layer.set_geometry(gpd.GeoSeries(map(polygons_only, shared), index=layer.index, crs=layer.crs))
+    return layer[~layer.geometry.is_empty].reset_index(drop=True)
 
 
 def _around(query: Query | None) -> Place:

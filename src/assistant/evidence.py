@@ -36,6 +36,7 @@ Metric = Callable[[Query, County, Progress], Evidence]
 _SAID_ONLY = ("unit", "source", "formats", "status")
 _WORDS = frozenset({"clarify", "refuse", "unsupported", "describe"})
 _NOT_CACHED = _WORDS | {"convert", "explain_diff"}
+_ABOUT_ZONES = frozenset({"NO_ZONE_LAYER", "NOT_IN_TOWN"})
 # A later measurement may find the patch.
 _NOT_YET = frozenset({"no_patch", "need_patch"})
 
@@ -125,7 +126,7 @@ def _measured(query: Query, county: County, progress: Progress) -> Evidence:
     except NoScene as error:
         return stopped.model_copy(update=_without_scene(query, county, error))
     except CannotTell as error:
-        zone = ZONE_TYPES.get(error.detail) if error.code == "NO_ZONE_LAYER" else None
+        zone = ZONE_TYPES.get(error.detail) if error.code in _ABOUT_ZONES else None
         detail = () if zone is None else (zone.zh if query.lang == "zh" else zone.en,)
         method = {"found": error.detail}
         return stopped.model_copy(update={"reason": error.code, "detail": detail, "method": method})
@@ -148,8 +149,6 @@ def _asked_back(query: Query, county: County) -> Evidence:
     choices: tuple[str, ...] = ()
     if query.reason in ("need_period", "need_t1", "future"):
         choices = nearest_first(known.dates, None) if query.wanted in STATES else answerable_periods(query, county)
-    elif query.reason == "one_zone":
-        choices = tuple(one.zone.name or one.zone.type for one in query.others if one.zone is not None)
     elif query.reason == "need_class":
         choices = tuple(LAND_CLASSES.values())
     elif query.reason in ("need_zone", "unknown_zone"):

@@ -20,7 +20,7 @@ Conventions of the query, where facts leave a choice:
 - "clarify" keeps what was understood and names in ``wanted`` the metric that it becomes once the missing thing is
   told. Reasons: empty, unknown, need_period, need_class, need_t1, unknown_zone (``zone`` is the name that
   the county lacks), future; which_zone, one_at_a_time, exclusion where no one query holds all that was asked; of
-  follow-ups: one_zone (the places to choose from stand in ``others``), compare_what, sum_what, which_part,
+  follow-ups: compare_what, sum_what, which_part,
   which_patches, need_patch; nothing_yet of an export without an answer.
   refuse: legal, off_topic. unsupported: causal, non_grain (crops), forecast, no_data (owners, soil, plans, people).
 - gain, loss, net: ``cls`` is the class. gain with ``from_cls``: only from that class; loss with ``to_cls`` likewise.
@@ -28,7 +28,7 @@ Conventions of the query, where facts leave a choice:
 - transition: ``from_cls`` and ``to_cls``; where several classes become one, the several side is null and group_by
   "class". One class into several is "clarify", "one_at_a_time".
 - A town's zone ("云溪镇的基本农田") is the zone of this kind whose name begins with the town's; without exactly one
-  it is "clarify", "which_zone".
+  it is the ground of all of the kind inside the town (``town``). Two places in a list are none within the other.
 - patches, count, overlap, first_seen: ``to_cls`` is what the patch turned into ("built" for building, "unused" for
   digging and heaps), ``from_cls`` what it was; null is any. "Encroached" land keeps both null.
 - rank with group_by orders places or classes by the net change of ``cls`` (order asc: largest decrease first; size, for

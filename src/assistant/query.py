@@ -95,12 +95,14 @@ class ZoneRef(_Strict):
         name: of one zone; None means all of the kind.
         part: of a reserve.
         inside: False means outside of it.
+        town: only its ground inside this town or village.
     """
 
     type: ZoneKind
     name: str | None = None
     part: Part | None = None
     inside: bool = True
+    town: str | None = None
 
 
 class Rank(_Strict):

@@ -35,6 +35,10 @@ CAVEATS: dict[str, dict[str, str]] = {
         "zh": "缺少边界图层，无法叠加",
         "en": "the boundary layer is missing, so nothing can be overlaid",
     },
+    "NOT_IN_TOWN": {
+        "zh": "这个乡镇范围内没有这类区域",
+        "en": "the town holds no ground of such a zone",
+    },
     "ZONE_EDGE_1PX": {
         "zh": "边界一个像元内的面积不确定",
         "en": "area within one pixel of the boundary is uncertain",

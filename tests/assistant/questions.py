@@ -66,4 +66,5 @@ def _fields(query: Query) -> dict[str, str]:
 
 def _zone(zone: ZoneRef) -> str:
     name = f":{zone.name}" if zone.name else ""
-    return f"{'' if zone.inside else '-'}{zone.type}{name}{f'/{zone.part}' if zone.part else ''}"
+    town = f"@{zone.town}" if zone.town else ""
+    return f"{'' if zone.inside else '-'}{zone.type}{name}{f'/{zone.part}' if zone.part else ''}{town}"

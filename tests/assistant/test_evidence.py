@@ -159,14 +159,25 @@ def test_a_period_that_begins_before_the_images_says_so(county):
     assert states.reason == "no_scene"
 
 
-def test_two_places_to_choose_from(county):
+def test_farmland_of_the_towns_adds_up_to_all_of_it(county):
+    """The ground of a zone in each town, asked one by one."""
+
+    def lost(**zone):
+        found = gather(Query(metric="loss", cls="cropland", zone={"type": "basic_farmland"} | zone, **YEAR), county)
+        return found.place, next(one.value for one in found.figures if one.key == "loss")
+
+    towns = county.known().zones["town"]
+    parts = dict(lost(town=town) for town in towns)
+    assert tuple(parts) == tuple(f"{town}永久基本农田" for town in towns)
+    assert sum(parts.values()) == pytest.approx(lost()[1], rel=1e-3)
+
+
+def test_a_town_without_the_zone_cannot_be_told(county):
     town = county.known().zones["town"][0]
-    sides = [
-        {"metric": "overlap", "zone": {"type": "reserve"}},
-        {"metric": "overlap", "zone": {"type": "town", "name": town}},
-    ]
-    asked = Query.of({"metric": "clarify", "reason": "one_zone", "wanted": "overlap", "others": sides})
-    assert gather(asked, county).choices == ("reserve", town)
+    found = gather(Query(metric="overlap", zone={"type": "mining", "town": town}), county)
+    assert (found.reason, found.detail) == ("NO_ZONE_LAYER", ("矿区",))
+    made = found.model_copy(update={"reason": "NOT_IN_TOWN", "detail": ("矿区",)})
+    assert compose(made).startswith("无法判断：这个乡镇范围内没有矿区。")
 
 
 @pytest.fixture

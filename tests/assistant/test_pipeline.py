@@ -113,7 +113,7 @@ def test_two_places_are_asked_back_with_both_as_choices(assistant, told):
     """One of both was left out without a word, and the other measured."""
     town = assistant.county.known().zones["town"][0]
     dialogue = Dialogue()
-    asked = assistant.ask(f"{town}河道里2024年耕地减少多少？", dialogue)
+    asked = assistant.ask(f"{town}和河道里2024年耕地减少多少？", dialogue)
     assert asked.evidence.choices == (town, "河道管理范围")
     assert "一次只能统计一个范围" in asked.text and town in asked.text
     query = assistant.understand(asked.evidence.choices[told], dialogue)

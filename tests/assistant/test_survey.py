@@ -208,6 +208,29 @@ def test_places_have_names_digests_and_refusals(county):
     assert (missing.value.code, missing.value.detail) == ("NO_ZONE_LAYER", "mining")
 
 
+def test_a_zone_of_a_town_is_the_ground_of_both(county):
+    towns = county.known().zones["town"]
+    whole = county.place(ZoneRef(type="basic_farmland")).outline.geometry.union_all()
+    shared = []
+    for town in towns:
+        outline = county.place(ZoneRef(type="town", name=town)).outline.geometry.union_all()
+        if whole.intersection(outline).area > 0:
+            place = county.place(ZoneRef(type="basic_farmland", town=town))
+            assert (place.kind, place.name) == ("basic_farmland", f"{town}永久基本农田")
+            shared.append(place.outline.geometry.union_all().area)
+            assert shared[-1] == pytest.approx(whole.intersection(outline).area, rel=1e-9)
+    assert sum(shared) == pytest.approx(whole.area, rel=1e-6)
+    core = county.place(ZoneRef(type="reserve", part="core")).outline.geometry.union_all()
+    outlines = {town: county.place(ZoneRef(type="town", name=town)).outline.geometry.union_all() for town in towns}
+    far = next(town for town, outline in outlines.items() if core.intersection(outline).area == 0)
+    with pytest.raises(CannotTell) as none:
+        county.place(ZoneRef(type="reserve", part="core", town=far))
+    assert (none.value.code, none.value.detail) == ("NOT_IN_TOWN", "reserve")
+    with pytest.raises(UnknownZone) as unknown:
+        county.place(ZoneRef(type="reserve", town="没有镇"))
+    assert unknown.value.choices == towns
+
+
 def test_a_point_is_a_disc_on_the_ground(county):
     west, south, east, north = county.place(None).outline.total_bounds
     query = Query(metric="point", lon=(west + east) / 2, lat=(south + north) / 2, radius_m=300)

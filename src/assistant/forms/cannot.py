@@ -85,10 +85,13 @@ _USUAL_STEP = {
     "not_in_legend": "add_labels",
     "below_mmu": "finer_images",
 }
+# Reasons that name a kind of zone.
+_OF_ZONES = {"NO_ZONE_LAYER": "layer", "NOT_IN_TOWN": "none_in_town"}
 _TEXT: Words = {
     "head": {"zh": "无法判断：{}", "en": "Cannot tell: {}"},
     "period": {"zh": "所问时段：{}至{}", "en": "Period asked about: {} to {}"},
     "day": {"zh": "所问日期：{}", "en": "Day asked about: {}"},
+    "none_in_town": {"zh": "这个乡镇范围内没有{}", "en": "the town holds no ground of {}"},
     "layer": {"zh": "缺少{}图层，无法叠加", "en": "the layer of {} is missing, so nothing can be overlaid"},
     "looked": {"zh": "查看过的影像", "en": "Images looked at"},
     "scene": {"zh": "{day}（清晰{clear}）", "en": "{day} ({clear} clear)"},
@@ -112,7 +115,7 @@ def cannot_tell(evidence: Evidence) -> list[str]:
     begins = reason == "images_begin"
     if begins and evidence.detail:
         lines.append(ended(say, _TEXT["begin"][say.lang].format(day(evidence.detail[0], say.lang))))
-    elif evidence.detail and reason != "NO_ZONE_LAYER":
+    elif evidence.detail and reason not in _OF_ZONES:
         lines.append(ended(say, _TEXT["detail"][say.lang].format(joined(say, evidence.detail))))
     if evidence.t2:
         days = [day(one, say.lang) for one in (evidence.t1, evidence.t2) if one]
@@ -139,8 +142,8 @@ def _distance(one: str, wanted: str | None) -> int:
 
 
 def _why(say: Say, reason: str) -> str:
-    if reason == "NO_ZONE_LAYER" and say.evidence.detail:
-        return _TEXT["layer"][say.lang].format(place_name(say.evidence.detail[0], say.lang))
+    if reason in _OF_ZONES and say.evidence.detail:
+        return _TEXT[_OF_ZONES[reason]][say.lang].format(place_name(say.evidence.detail[0], say.lang))
     for table in (CAVEATS, REASONS):
         if reason in table:
             # The head of the line says already that it cannot be told.

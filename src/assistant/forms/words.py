@@ -118,10 +118,6 @@ REASONS: Words = {
         "zh": "现有影像和图层中没有这项数据，无法回答。",
         "en": "Neither the images nor the layers hold such data, so this cannot be answered.",
     },
-    "one_zone": {
-        "zh": "两个范围不能叠加量算，请说明要看哪一个的全部。",
-        "en": "Two places cannot be measured one within the other; which of them do you mean, all of it?",
-    },
     "compare_what": {
         "zh": "这两项不能直接比较，请把要比较的两边说完整，例如“2023年和2024年新增建设用地哪个多？”。",
         "en": "These two cannot be set side by side as they are; please name both sides in full, "

@@ -296,7 +296,7 @@ _CUES: Mapping[str, tuple[str, str]] = {
         r"侵占|侵入|侵犯|越界|越线|出界|压占|占用|占掉|占了|被占|挤占|蚕食|破坏|占没占|乱占|乱建|踩线"
         r"|碰线|突破|动过|被动了|被挖|闯|受影响|安全|四乱|干扰|人类活动|非法占|守住|踩|碰(?!巧|到)|动静"
         r"|异动|动没动",
-        r"\bencroach\w*|\bintru\w*|\binvad\w*|\boccup\w*|\boverlap\w*|\btrespass\w*|\bviolat\w*"
+        r"\bencroach\w*|\bintru\w*|\binvad\w*|\boccup\w*|\boverlap\w*|\b(?:was|were|been|is|being)\s+taken\b|\btaken\s+(?:up|over)\b|\btrespass\w*|\bviolat\w*"
         r"|\bbreach\w*|\bdisturb\w*|\btouch\w*|\bintact\b|\beat\w*\s+into\b|\bsafe\b|\b(?:is|are|still|all)\b.{0,40}\bok(?:ay)?\b"
         r"|\ball\s+right\b|\buntouched\b|\bbeyond\s+(?:its|the|their)\s+(?:boundar|limit|licen)"
         r"|\bcross\w*|\bexceed\w*|\bdamag\w*|\bwithin\s+(?:its|their)\s+(?:boundar|limit|licen)"

@@ -25,6 +25,7 @@ from src.assistant.reading.fill import (
     ranked,
     span,
 )
+from src.assistant.reading.places import TOWNS, of_town, town_of
 from src.assistant.reading.roles import Roles
 from src.assistant.reading.rules import decide
 from src.assistant.reading.slots import Slots, read_slots
@@ -153,9 +154,6 @@ def _open(previous: Query, slots: Slots) -> Query | None:
         return None if previous.metric in _ON_ITS_OWN else previous
     if previous.wanted is None or previous.wanted == "compare":
         return None
-    if previous.reason == "one_zone":
-        chosen = _meant_zone(slots) in [one.zone for one in previous.others] if slots.zones else False
-        previous = previous.changed(others=(), zone=None if chosen else _zone_field(previous.zone))
     return previous.changed(metric=previous.wanted, wanted=None, reason=None)
 
 
@@ -233,8 +231,6 @@ def _changed(base: Query, slots: Slots, *, asked_back: bool) -> Query | None:
 
 def _placed(query: Query, slots: Slots, steps: tuple[Callable[[Query, Slots], Query], ...] = ()) -> Query:
     """The query with the place, period and numbers of the question; asks back where they do not go together."""
-    if _two_zones(query, slots):
-        return _which_zone(query, slots)
     for step in steps or (_new_zone, _new_period, _new_group, _new_numbers):
         query = step(query, slots)
     query = query.changed(lang=slots.lang)
@@ -296,26 +292,27 @@ def _zone_field(zone: ZoneRef | None) -> dict[str, Any] | None:
     return zone.model_dump(mode="json") if zone is not None else None
 
 
-def _two_zones(query: Query, slots: Slots) -> bool:
-    """Whether a town within a reserve, or farmland within a town, is meant, which no query can hold."""
-    zone = _meant_zone(slots) if slots.zones else None
-    if zone is None or query.zone is None or _INSTEAD.search(slots.text) or "point" in (zone.type, query.zone.type):
-        return False
-    return (zone.type in ADMINISTRATIVE) != (query.zone.type in ADMINISTRATIVE)
-
-
-def _which_zone(query: Query, slots: Slots) -> Query:
-    """Asks which of two places is meant; the choices stand in ``others``."""
-    wanted = measured(query)
-    plain = query.changed(metric=wanted, compare=None, others=())
-    sides = [plain.changed(zone=_zone_field(one)).to_json() for one in (query.zone, _meant_zone(slots))]
-    return clarify(slots, "one_zone", wanted, **(kept(plain) | {"others": sides}))
+def _zone_within(slots: Slots, before: ZoneRef | None) -> ZoneRef | None:
+    """The place that is meant: after farmland, "of the town" is the farmland of the town, and the other way round."""
+    zone = _meant_zone(slots)
+    if zone is None and before is not None and before.town is not None:
+        return before.model_copy(update={"town": None})
+    if zone is None or before is None or "point" in (zone.type, before.type):
+        return zone
+    if None in slots.zones or _INSTEAD.search(slots.text):
+        return zone
+    if zone.type in TOWNS and before.type not in ADMINISTRATIVE:
+        return of_town(before, zone, slots.known) or zone
+    if zone.type in ADMINISTRATIVE or zone.town is not None or zone.name is not None:
+        return zone
+    town = before if before.type in TOWNS else town_of(before, slots.known)
+    return (of_town(zone, town, slots.known) if town is not None else None) or zone
 
 
 def _new_zone(query: Query, slots: Slots) -> Query:
     if not slots.zones:
         return query
-    zone = _meant_zone(slots)
+    zone = _zone_within(slots, query.zone)
     fields: dict[str, Any] = {"zone": _zone_field(zone)}
     if zone is not None and zone.type in ADMINISTRATIVE and query.group_by in ("town", "village"):
         fields |= {"metric": measured(query), "group_by": None, "rank": None}

@@ -11,6 +11,7 @@ from datetime import date
 from src.assistant.query import WORDS_ONLY, Query, ZoneRef
 from src.assistant.reading.fill import ADMINISTRATIVE, STATES, clarify, separate
 from src.assistant.reading.lexicon import class_mentions
+from src.assistant.reading.places import TOWNS
 from src.assistant.reading.slots import Slots
 from src.assistant.reading.times import Period
 
@@ -72,8 +73,10 @@ def _holds_zones(slots: Slots, query: Query) -> bool:
         after = slots.lang == "zh" and slots.zones.index(None) > towns[0]
         if after or _OF_COUNTY.search(slots.rest):
             return False
-    held = {_place(side.zone) for side in _sides(query) if side.zone is not None}
-    return all(_place(zone) in held for zone in named)
+    used = [side.zone for side in _sides(query) if side.zone is not None]
+    held = {_place(zone) for zone in used} | {_place(zone.model_copy(update={"town": None})) for zone in used}
+    cut = {zone.town for zone in used if zone.town is not None}
+    return all(_place(zone) in held or (zone.type in TOWNS and zone.name in cut) for zone in named)
 
 
 def _zone_beside_a_class(slots: Slots) -> bool:
@@ -83,8 +86,8 @@ def _zone_beside_a_class(slots: Slots) -> bool:
     return any(_LISTED_AFTER.search(slots.rest[: one.start]) for one in class_mentions(slots.rest))
 
 
-def _place(zone: ZoneRef) -> tuple[str, str | None, str | None]:
-    return zone.type, zone.name, zone.part
+def _place(zone: ZoneRef) -> tuple[str | None, ...]:
+    return zone.type, zone.name, zone.part, zone.town
 
 
 def _leaves_out(slots: Slots, query: Query) -> bool:

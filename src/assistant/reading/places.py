@@ -1,12 +1,14 @@
 """The places that a question names: zones of the workspace by name, kinds of zones, towns, and their combinations.
 
 A protective zone of a town ("云溪镇的基本农田") is the zone whose name begins with the town's, where the workspace
-has one; else both stay in the list, and ``guard`` asks which is meant. A capitalised English word in the place of a
-name ("in Yunxi") is a town too, so that an unknown one is never silently the whole county.
+has one, else the ground of the zone inside the town. Two places in a list stay two ("云溪镇和保护区"). A capitalised
+English word in the place of a name ("in Yunxi") is a town too, so that an unknown one is never silently the whole
+county.
 """
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from src.assistant.query import Known, ZoneRef
 from src.assistant.reading.cues import cues_of
@@ -25,7 +27,7 @@ from src.assistant.reading.lexicon import (
 from src.assistant.reading.times import masked
 
 _TOWN_ENDING = re.compile(r"(?:镇|乡|街道|村)$| (?:town|township|village)$", re.I)
-_TOWNS = ("town", "village")
+TOWNS = ("town", "village")
 _Found = tuple[int, int, ZoneRef | None]
 _CAPITAL = re.compile(r"(?<![\w-])([A-Z][a-z]{2,})(?![\w-])")
 _INNER_CAPITAL = re.compile(r"(?<=[\w,'\")] )([A-Z][a-z]{2,})(?![\w-])")
@@ -39,6 +41,7 @@ _NO_NAME_EN = re.compile(
     r"|land|county|town(?:ship)?s?|villages?|cover|use|where|who|when|why|there|list|give|tell|find|see|only|our|their"
     r"|former|old|existing|remaining|overall|annual|suspected|illegal|local|rural|dear|hello|thanks"
 )
+_LISTED = re.compile(r"\s*(?:和|与|及|以及|跟|同|或|、|，|,|\band\b|\bor\b)\s*(?:the\s+)?")
 _TAKEN_BACK = re.compile(r"\s*(?:\.{2,}|,?\s*(?:sorry|i\s+mean)\b)")
 _TITLE_CASE = 0.6
 
@@ -51,6 +54,7 @@ def read_places(text: str, known: Known, question: str) -> tuple[tuple[ZoneRef |
         known: what the workspace holds.
         question: as typed, for its capitals.
     """
+    plain = text
     found: list[_Found] = []
     for read in (_named, _kinds):
         found += read(text, known)
@@ -61,8 +65,9 @@ def read_places(text: str, known: Known, question: str) -> tuple[tuple[ZoneRef |
         shown = name.title() if name.isascii() else name.upper()
         found.append((start, end, ZoneRef(type=kind, name=shown, inside=_inside(text, start, end))))  # type: ignore[arg-type]
     text = _without(text, found)
-    ordered = dict.fromkeys(zone for _, _, zone in sorted(found, key=lambda one: one[0]))
-    return _of_towns(_without_repeats(list(ordered)), known), unknown, text
+    found.sort(key=lambda one: one[0])
+    zones = _without_repeats(list(dict.fromkeys(zone for _, _, zone in found)))
+    return tuple(zones) if _listed(found, plain) else _of_towns(zones, known), unknown, text
 
 
 def _inside(text: str, start: int, end: int) -> bool:
@@ -127,21 +132,51 @@ def _without_repeats(zones: list[ZoneRef | None]) -> list[ZoneRef | None]:
     return [zone for zone in zones if zone is None or zone.part or zone.name or zone.type not in named]
 
 
+def _listed(found: list[_Found], text: str) -> bool:
+    """Whether a town and a zone stand side by side in a list."""
+    pairs = [(one, other) for one, other in pairwise(found) if _LISTED.fullmatch(text[one[1] : other[0]])]
+    return any(_is_town(one[2]) != _is_town(other[2]) for one, other in pairs)
+
+
+def _is_town(zone: ZoneRef | None) -> bool:
+    return zone is not None and zone.type in TOWNS
+
+
 def _of_towns(zones: list[ZoneRef | None], known: Known) -> tuple[ZoneRef | None, ...]:
-    """Towns and one kind of zone as the zones of these towns, where the workspace has exactly one for each."""
-    towns = [zone for zone in zones if zone is not None and zone.type in _TOWNS and zone.name and zone.inside]
+    """Towns and one zone, or one kind of zone, as the zone of each of these towns."""
+    towns = [zone for zone in zones if zone is not None and zone.type in TOWNS and zone.name and zone.inside]
     others = [zone for zone in zones if zone is not None and zone not in towns]
-    if not towns or len(others) != 1 or others[0].name or others[0].part:
+    if not towns or len(others) != 1 or others[0].type in TOWNS:
         return tuple(zones)
-    kind = others[0].type
-    joined: list[ZoneRef | None] = []
-    for town in towns:
-        stem = _TOWN_ENDING.sub("", town.name or "")
-        names = [name for name in known.zones.get(kind, ()) if name.startswith(stem)]
-        if len(names) != 1:
-            return tuple(zones)
-        joined.append(others[0].model_copy(update={"name": names[0]}))
-    return tuple(joined)
+    joined = [of_town(others[0], town, known) for town in towns]
+    return tuple(zones) if None in joined else tuple(joined)
+
+
+def of_town(zone: ZoneRef, town: ZoneRef, known: Known) -> ZoneRef | None:
+    """The zone of a town: the one whose name begins with the town's, else the ground inside the town.
+
+    None where neither is there, or the ground outside of the zone is meant.
+    """
+    stem = _TOWN_ENDING.sub("", town.name or "")
+    own = [name for name in known.zones.get(zone.type, ()) if name.startswith(stem)]
+    if len(own) == 1 and (zone.name in (None, own[0]) or _in_some_town(zone.name or "", known)) and not zone.part:
+        return zone.model_copy(update={"name": own[0], "town": None})
+    if town.name not in known.zones.get(town.type, ()) or not zone.inside:
+        return None
+    name = None if zone.name and _in_some_town(zone.name, known) else zone.name
+    return zone.model_copy(update={"name": name, "town": town.name})
+
+
+def town_of(zone: ZoneRef, known: Known) -> ZoneRef | None:
+    """The town that a zone is cut to; None where it is whole."""
+    kinds = (kind for kind in TOWNS if zone.town in known.zones.get(kind, ()))
+    return next((ZoneRef(type=kind, name=zone.town) for kind in kinds), None)  # type: ignore[arg-type]
+
+
+def _in_some_town(name: str, known: Known) -> bool:
+    """Whether the name of a zone begins with a town's."""
+    towns = (_TOWN_ENDING.sub("", town) for kind in TOWNS for town in known.zones.get(kind, ()))
+    return any(name.startswith(town) for town in towns)
 
 
 def _names(known: Known) -> list[tuple[str, str]]:
@@ -155,7 +190,7 @@ def _names(known: Known) -> list[tuple[str, str]]:
         if len(name) > 1 and not (kind in kinds and kinds[kind].fullmatch(name.lower()))
     ]
     short = [(_TOWN_ENDING.sub("", name), kind) for name, kind in names]
-    names += [(name, kind) for name, kind in short if len(name) > 1 and kind in _TOWNS]
+    names += [(name, kind) for name, kind in short if len(name) > 1 and kind in TOWNS]
     if known.county:
         names += [(known.county, "county")]
     return sorted(dict.fromkeys(names), key=lambda one: (-len(one[0]), one))

@@ -57,25 +57,39 @@ def test_two_towns_and_a_zone_are_compared_zone_by_zone():
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "metric", "kind"),
     [
-        ("石桥镇保护区里今年有没有新建的房子", "patches"),
-        ("2024年石桥镇河道内减少了多少草地", "loss"),
-        ("生态红线里柳湾镇那部分耕地有多少", "area_at"),
-        ("石桥镇和全县今年林地各减少多少", "loss"),
-        ("Is there any built-up land in the river corridor in 石桥镇?", "presence"),
+        ("石桥镇保护区里今年有没有新建的房子", "patches", "reserve"),
+        ("2024年石桥镇河道内减少了多少草地", "loss", "river"),
+        ("生态红线里石桥镇那部分耕地有多少", "area_at", "red_line"),
+        ("Is there any built-up land in the river corridor in 石桥镇?", "presence", "river"),
+        ("How much of the reserve in 石桥镇 was taken in 2024?", "overlap", "reserve"),
     ],
 )
-def test_a_town_and_a_zone_of_all_are_asked_back(text, wanted):
+def test_a_zone_of_all_in_a_town_is_its_ground_there(text, metric, kind):
+    query = ask(text)
+    assert (query.metric, query.zone.type, query.zone.name, query.zone.town) == (metric, kind, None, "石桥镇")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("石桥镇和全县今年林地各减少多少", "loss"),
+        ("石桥镇保护区以外今年林地减少多少", "loss"),
+        ("石桥镇和保护区今年林地减少多少", "loss"),
+    ],
+)
+def test_two_places_that_make_none_are_asked_back(text, wanted):
     query = ask(text)
     assert (query.metric, query.reason, query.wanted, query.zone) == ("clarify", "which_zone", wanted, None)
     told = ask("石桥镇", previous=query)
     assert (told.metric, told.zone.name) == (wanted, "石桥镇")
 
 
-def test_two_zones_of_a_town_are_asked_back():
+def test_two_zones_of_a_town_are_the_ground_of_both_there():
     known = KNOWN.model_copy(update={"zones": {"town": ("柳湾镇",), "basic_farmland": ("柳湾一片", "柳湾二片")}})
-    assert ask("柳湾镇的基本农田被占了多少", known).reason == "which_zone"
+    zone = ask("柳湾镇的基本农田被占了多少", known).zone
+    assert (zone.type, zone.name, zone.town) == ("basic_farmland", None, "柳湾镇")
 
 
 @pytest.mark.parametrize("text", ["石桥镇耕地占全县耕地的几成", "柳湾镇林地面积占全县林地的比例"])
@@ -191,7 +205,8 @@ def test_what_is_asked_back_for_its_period_must_hold_the_rest_as_well():
 
 def test_a_follow_up_is_held_to_the_same():
     before = ask("2024年石桥镇林地减少多少")
-    assert ask("柳湾镇河道里呢", previous=before).reason == "which_zone"
+    assert ask("柳湾镇和河道里呢", previous=before).reason == "which_zone"
+    assert ask("柳湾镇河道里呢", previous=before).zone.town == "柳湾镇"
     assert ask("柳湾镇呢", previous=before).zone.name == "柳湾镇"
 
 
@@ -200,7 +215,7 @@ def test_what_a_model_chooses_is_held_to_the_same():
         def score(self, messages, choices):
             return [float(choice == "某类土地减少面积") for choice in choices]
 
-    query = choose("2024年石桥镇河道那边的草地，嗯", Sure(), as_of=AS_OF, known=KNOWN)
+    query = choose("2024年石桥镇和河道那边的草地，嗯", Sure(), as_of=AS_OF, known=KNOWN)
     assert (query.reason, query.wanted) == ("which_zone", "loss")
 
 

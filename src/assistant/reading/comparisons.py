@@ -21,6 +21,11 @@ from src.assistant.reading.slots import LARGEST_PATCH, Slots
 # "Which towns", "a ranking", without a number.
 _SEVERAL = 10
 _EACH = re.compile(r"分别|各(?!地|乡|类|个)|respectively")
+# "How much less forest was there", "is there more cropland": what there is, not what was lost or gained.
+_THERE_IS = re.compile(
+    r"\b(?:less|fewer|more)\s+(?!new)[\w\s-]{2,30}?\b(?:is|was|are|were)\s+there\b"
+    r"|\b(?:(?:is|was|are|were)\s+there|there\s+(?:is|was|are|were))\s+(?:less|fewer|more)\s+(?!new)"
+)
 _WHICH_ONE = re.compile(r"哪(?:1|一)?个|哪里|哪儿|谁|第1|第一|\b(?:which|what)\s+(?:town(?:ship)?|village)\b|\bwhere\b")
 
 
@@ -65,7 +70,7 @@ def _measured(slots: Slots, default: str) -> str:
 def _states_differ(slots: Slots) -> bool:
     """A share, or what there is now, that was so much more or less: no area gained or lost."""
     versus = any(one.form == "versus" for one in slots.times.periods)
-    return versus and slots.has("share", "area_of")
+    return (versus and slots.has("share", "area_of")) or _THERE_IS.search(slots.rest) is not None
 
 
 def compare_zones(slots: Slots) -> Query:

@@ -197,6 +197,22 @@ def test_what_a_query_can_leave_out_is_measured(text, want):
     assert line(ask(text)) == want
 
 
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        ("How much less forest was there in 2024 than in 2022?", "area_at"),
+        ("Was there less forest in 2024 than in 2022?", "area_at"),
+        ("Is there more cropland in 2024 than in 2022?", "area_at"),
+        ("Was there more new built-up land in 2024 than in 2022?", "gain"),
+        ("Was more forest lost in 2024 than in 2022?", "loss"),
+    ],
+)
+def test_less_land_is_a_state_and_less_loss_a_flow(text, metric):
+    query = ask(text)
+    assert (query.compare, query.t2, query.others[0].metric) == ("periods", "2024-12-31", metric)
+    assert query.others[0].t2 == "2022-12-31"
+
+
 def test_what_is_asked_back_for_its_period_must_hold_the_rest_as_well():
     """ "Not counting" was forgotten once the period had been told, and the inverted number measured."""
     assert ask("How much forest was lost, not counting conversion to grassland?").reason == "exclusion"

@@ -81,12 +81,12 @@ _TEXT: Words = {
     },
     "abandoned": {
         "zh": "{place}疑似撂荒耕地{value}",
-        "en": "Cropland in {place} suspected to lie fallow: {value}",
+        "en": "Suspected idle cropland in {place}: {value}",
     },
     "of_judged": {"zh": "占可判断耕地的{}", "en": "{} of the cropland that could be judged"},
     "abandoned_none": {
         "zh": "{place}未发现疑似撂荒耕地",
-        "en": "No cropland suspected to lie fallow was found in {place}",
+        "en": "No suspected idle cropland was found in {place}",
     },
     "abandoned_means": {
         "zh": "口径：耕地范围内整个生长季植被指数持续偏低的地块，含休耕、轮作，须实地核实。",

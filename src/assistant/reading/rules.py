@@ -126,7 +126,18 @@ def _is_detail(slots: Slots) -> bool:
     if slots.has("review", "illegal", "count", "most", "export") and slots.patch_id is None:
         return False
     named = slots.patch_named or (slots.has("this_patch") and slots.has("detail"))
-    return named and not slots.times.periods
+    return named and (not slots.times.periods or (slots.patch_id is not None and slots.has("amount")))
+
+
+def _is_first_seen(slots: Slots) -> bool:
+    if slots.has("when") and slots.has("begin"):
+        return True
+    # Whether a patch was there at some time.
+    return slots.patch_id is not None and bool(slots.times.periods) and not slots.has("review", "amount")
+
+
+def _first_seen(slots: Slots) -> Query:
+    return build("first_seen", slots) if slots.patch_id is None else build("first_seen", slots, t1=None, t2=None)
 
 
 def _extreme(slots: Slots) -> Query:
@@ -333,7 +344,7 @@ RULES: tuple[Rule, ...] = (
         lambda s: s.has("which_year") and s.has("most") and not s.groups_rank and len(s.times.periods) < 2,
         _extreme,
     ),
-    Rule("first seen", "when did it begin", lambda s: s.has("when") and s.has("begin"), _as("first_seen")),
+    Rule("first seen", "when did it begin, was it there then", _is_first_seen, _first_seen),
     Rule("point", "coordinates are given", lambda s: s.lonlat is not None, _as("point")),
     Rule("patch detail", "one patch is named", _is_detail, _as("patch_detail")),
     Rule("vegetation", "vegetation, NDVI", lambda s: s.has("vegetation"), _as("index_mean", cls=None)),

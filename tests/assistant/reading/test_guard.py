@@ -213,6 +213,21 @@ def test_less_land_is_a_state_and_less_loss_a_flow(text, metric):
     assert query.others[0].t2 == "2022-12-31"
 
 
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        ("图斑000000-20241226-20-71826去年就有了吗", "first_seen"),
+        ("Was patch 000000-20241226-20-71826 there in 2023?", "first_seen"),
+        ("图斑000000-20241226-20-71826在2024年多大面积", "patch_detail"),
+        ("图斑000000-20241226-20-71826的情况", "patch_detail"),
+    ],
+)
+def test_a_patch_at_some_time_is_that_patch(text, metric):
+    """All patches of the year were listed."""
+    query = ask(text)
+    assert (query.metric, query.patch_id) == (metric, "000000-20241226-20-71826")
+
+
 def test_what_is_asked_back_for_its_period_must_hold_the_rest_as_well():
     """ "Not counting" was forgotten once the period had been told, and the inverted number measured."""
     assert ask("How much forest was lost, not counting conversion to grassland?").reason == "exclusion"

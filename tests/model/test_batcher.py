@@ -241,7 +241,7 @@ def test_stop_frees_the_row_at_once_and_keeps_the_text(backend):
     before = time.monotonic()
     reply.cancel()
     text = reply.result(WAIT)
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 1
     assert text and reply.finish_reason == "cancelled"
     length = len(other.text)
     wait_until(lambda: len(other.text) > length)

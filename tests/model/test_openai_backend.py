@@ -216,7 +216,7 @@ def test_cancel_closes_the_stream(server, backend):
     before = time.monotonic()
     reply.cancel()
     assert reply.result(WAIT).startswith("again") and reply.finish_reason == "cancelled"
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 1
     assert server.closed_by_client.wait(5)
     length = len(other.text)
     time.sleep(0.2)

@@ -156,7 +156,7 @@ def _flow(figure: Figure, change: Matrix) -> float | None:
 
 def _zones(figure: Figure, ref: ZoneRef | None, truth: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Records of the zones that a figure is about; None where it cannot be told."""
-    if ref is not None and (not ref.inside or ref.type not in LAYERS):
+    if ref is not None and (not ref.inside or ref.town is not None or ref.type not in LAYERS):
         return None
     asked = ref or ZoneRef(type="county")
     found = truth["zones"][LAYERS[asked.type]]

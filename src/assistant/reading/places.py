@@ -143,12 +143,12 @@ def _is_town(zone: ZoneRef | None) -> bool:
 
 
 def _of_towns(zones: list[ZoneRef | None], known: Known) -> tuple[ZoneRef | None, ...]:
-    """Towns and one zone, or one kind of zone, as the zone of each of these towns."""
+    """Several towns and a zone, or a town and several zones, as the zones of the towns."""
     towns = [zone for zone in zones if zone is not None and zone.type in TOWNS and zone.name and zone.inside]
     others = [zone for zone in zones if zone is not None and zone not in towns]
-    if not towns or len(others) != 1 or others[0].type in TOWNS:
+    if not towns or not others or min(len(towns), len(others)) > 1 or any(_is_town(zone) for zone in others):
         return tuple(zones)
-    joined = [of_town(others[0], town, known) for town in towns]
+    joined = [of_town(zone, town, known) for town in towns for zone in others]
     return tuple(zones) if None in joined else tuple(joined)
 
 

@@ -86,6 +86,15 @@ def test_two_places_that_make_none_are_asked_back(text, wanted):
     assert (told.metric, told.zone.name) == (wanted, "石桥镇")
 
 
+def test_a_town_and_two_zones_are_two_places():
+    query = ask("石桥镇河道和保护区今年林地减少哪个多")
+    assert query.compare == "zones"
+    assert [(one.zone.type, one.zone.town) for one in (query, *query.others)] == [
+        ("river", "石桥镇"),
+        ("reserve", "石桥镇"),
+    ]
+
+
 def test_two_zones_of_a_town_are_the_ground_of_both_there():
     known = KNOWN.model_copy(update={"zones": {"town": ("柳湾镇",), "basic_farmland": ("柳湾一片", "柳湾二片")}})
     zone = ask("柳湾镇的基本农田被占了多少", known).zone

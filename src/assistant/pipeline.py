@@ -52,7 +52,7 @@ def _zone_words(zone: ZoneRef | None, lang: Lang) -> str:
     if zone is None:
         return place_name(None, lang)
     part = PARTS[zone.part][lang] if zone.part else ""
-    name = place_name(zone.name or zone.type, lang)
+    name = f"{zone.town or ''}{place_name(zone.name or zone.type, lang if zone.town is None else 'zh')}"
     return (f"{name}{part}" if lang == "zh" else f"{part} of {name}") if part and part not in name else name
 
 

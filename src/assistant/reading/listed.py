@@ -23,6 +23,7 @@ _WHERE = re.compile(
     r"(?:具体|详细)?(?:的)?(?:位置|地点|坐标|方位)|具体在哪|^(?:都|它们?|分别|这些|那些|图斑)*在(?:哪|什么地方|什么位置)[里儿个]?"
     r"|\bwhere\s+(?:exactly\s+)?(?:are|is|were|was)\s+(?:they|it|these|those|this|that)\b|\blocat(?:ion|ed)\w*|\bcoordinates\b"
 )
+_ALL_OF_THEM = re.compile(r"分别|都|各|它们|这些|那些|\b(?:they|these|those)\b")
 _HOW_MUCH = re.compile(
     r"(?:那么?|它们?|这些|图斑|总|一共|合计|的|有|是|占地)*(?:面积|亩数)(?:是|有|1?共|总共|合计|[一1]共)*(?:多少|多大|几)?(?:亩|公顷|平方米)?[呢?。\s]*"
     r"|(?:and\s+)?(?:how\s+(?:large|big)\s+(?:is|are)\s+(?:it|they|that|these|those)|what\s+is\s+(?:the|its|their)\s+(?:total\s+)?area)"
@@ -76,7 +77,7 @@ def largest(base: Query, slots: Slots) -> Query | None:
 
 
 def where(base: Query, slots: Slots) -> Query | None:
-    """Where the patches of the answer before lie; with several it is asked back which one is meant."""
+    """Where the patches of the answer before lie: all of them by town, or, of several, it is asked back which one."""
     text = slots.text
     if not _WHERE.search(text) or names_any(slots) or slots.lonlat is not None or slots.patch_named:
         return None
@@ -86,6 +87,8 @@ def where(base: Query, slots: Slots) -> Query | None:
     if base.metric == "patch_detail" or (lists_patches(base) and not ids):
         return base.changed(lang=slots.lang)
     if lists_patches(base):
+        if len(ids) > 1 and _ALL_OF_THEM.search(text) and "town" in slots.known.zones:
+            return base.changed(group_by="town", lang=slots.lang)
         return _detail(slots, ids[0]) if len(ids) == 1 else ask(slots, "need_patch")
     found = as_patches(base)
     if found is None:

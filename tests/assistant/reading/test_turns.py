@@ -92,6 +92,8 @@ TURNS = [
     ("2024年哪个镇耕地减少最多", "有哪些图斑", f"patches from_cls=cropland {Y24}"),
     ("2024年哪个镇耕地减少最多", "第二呢", f"rank cls=cropland from_cls=cropland {Y24} group_by=town rank=2desc"),
     ("2024年哪个镇耕地减少最多", "排第三的是谁", f"rank cls=cropland from_cls=cropland {Y24} group_by=town rank=3desc"),
+    ("今年有哪些疑似违建图斑", "分别在哪", f"patches to_cls=built {Y24} group_by=town"),
+    ("今年有哪些疑似违建图斑", "where are they?", f"patches to_cls=built {Y24} group_by=town"),
     ("今年有哪些疑似违建图斑", "第二呢", f"patch_detail patch_id={PATCHES[1]}"),
     ("今年有哪些疑似违建图斑", "最大的那块什么情况", f"patch_detail patch_id={PATCHES[0]}"),
     ("今年有哪些疑似违建图斑", "where is the biggest one?", f"patch_detail patch_id={PATCHES[0]}"),
@@ -116,7 +118,7 @@ TURNS = [
 
 
 def test_number_of_cases():
-    assert tuple(map(len, (PARTS, AGAINST, ASKED_BACK, TURNS))) == (21, 10, 13, 34)
+    assert tuple(map(len, (PARTS, AGAINST, ASKED_BACK, TURNS))) == (21, 10, 13, 36)
 
 
 @pytest.mark.parametrize(("first", "said", "want"), [*PARTS, *TURNS])

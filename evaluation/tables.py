@@ -5,7 +5,8 @@
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. Those of
 TABLES come from reports of ``evaluation.story``, ``speed`` from the benchmarks
-of both stages' steps, ``words`` from ``evaluation.benchmarks.model_alone``.
+of both stages' steps, ``words`` from ``evaluation.benchmarks.model_alone``,
+``county`` from ``evaluation.benchmarks.county``.
 """
 
 import argparse
@@ -64,6 +65,10 @@ WORDS_ROW = {
     "system": {"en": "the system, by measuring", "zh": "本系统，量测"},
     "model": {"en": "the same model alone", "zh": "同一模型，只看图"},
 }
+COUNTY_HEAD = {
+    "en": ("question", "first answer", "asked again", "memory"),
+    "zh": ("问题", "首次回答", "再问", "内存"),
+}
 NONE = {"en": "no type", "zh": "无"}
 
 
@@ -73,6 +78,8 @@ def render(name: str, lang: str) -> str:
         return _table(WORDS_HEAD[lang], _words(lang))
     if name == "speed":
         return _table(SPEED_HEAD[lang], [*_grpo_speed(lang), *_sft_speed(lang)])
+    if name == "county":
+        return _table(COUNTY_HEAD[lang], _county(lang))
     rows, notes = [], []
     for file, title in TABLES[name].items():
         path = RESULTS / file
@@ -101,6 +108,17 @@ def _words(lang: str) -> list[list[str]]:
             share = f"{held['value']:.0%} ({held['n']})" if held else "–"
             cells = [WORDS_ROW[places][lang], WORDS_ROW[way][lang], str(found[way]["answered"])]
             rows.append([*cells, f"{error['value']:.1%}", interval, share])
+    return rows
+
+
+def _county(lang: str) -> list[list[str]]:
+    path, rows, seconds = RESULTS / "county.json", [], SPEED_ROW["seconds"][lang]
+    for found in json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []:
+        times = [
+            f"{found['first_seconds']:.0f} {'s' if lang == 'en' else '秒'}",
+            seconds.format(found["again_seconds"]),
+        ]
+        rows.append([found["question"], *times, f"{found['peak_gib']:.1f} GiB"])
     return rows
 
 

@@ -14,7 +14,7 @@ def test_readmes_are_up_to_date():
 def test_both_readmes_have_every_table():
     for name in tables.READMES:
         text = (tables.REPO / name).read_text(encoding="utf-8")
-        for table in (*tables.TABLES, "speed", "words"):
+        for table in (*tables.TABLES, "speed", "words", "county"):
             assert f"<!-- table: {table} -->" in text, (name, table)
 
 
@@ -42,3 +42,12 @@ def test_speed_table_from_hand_made_results(tmp_path, monkeypatch):
     lines = tables.render("speed", "en").splitlines()
     assert lines[2] == "| stage 2, 2 completions per prompt | 6.00 s | 2.00 s | 3.00 | 2.50-3.50 |"
     assert lines[4] == "| stage 1, dialogues of uneven length | 100 tokens/s | 250 tokens/s | 2.49 | 2.40-2.60 |"
+
+
+def test_county_table_from_hand_made_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert tables.render("county", "zh") == ""
+    row = {"question": "2024年新增耕地面积是多少？", "first_seconds": 69.06, "again_seconds": 0.016, "peak_gib": 1.41}
+    (tmp_path / "county.json").write_text(json.dumps({"rows": [row]}), encoding="utf-8")
+    assert tables.render("county", "en").splitlines()[2] == f"| {row['question']} | 69 s | 0.02 s | 1.4 GiB |"
+    assert tables.render("county", "zh").splitlines()[2] == f"| {row['question']} | 69 秒 | 0.02 秒 | 1.4 GiB |"

@@ -25,8 +25,8 @@ Conventions of the query, where facts leave a choice:
   refuse: legal, off_topic. unsupported: causal, non_grain (crops), forecast, no_data (owners, soil, plans, people).
 - gain, loss, net: ``cls`` is the class. gain with ``from_cls``: only from that class; loss with ``to_cls`` likewise.
   "Where did it come from / go to" is gain or loss with group_by "class"; by town is group_by "town".
-- transition: ``from_cls`` and ``to_cls``; where several classes become one, the several side is null and group_by
-  "class". One class into several is "clarify", "one_at_a_time".
+- transition: ``from_cls`` and ``to_cls``; several classes of one side are compared: "classes", a transition
+  each.
 - A town's zone ("云溪镇的基本农田") is the zone of this kind whose name begins with the town's; without exactly one
   it is the ground of all of the kind inside the town (``town``). Two places in a list are none within the other.
 - patches, count, overlap, first_seen: ``to_cls`` is what the patch turned into ("built" for building, "unused" for

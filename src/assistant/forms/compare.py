@@ -36,9 +36,9 @@ def compare(evidence: Evidence) -> list[str]:
     first, second = sides[:2]
     if len(sides) > 2:  # years one by one: no single difference
         several = [_side(say, one, first if one is not first else second) for one in sides]
-        return [headline(say, ("，" if say.lang == "zh" else "; ").join(several))]
+        return [headline(say, capital(("，" if say.lang == "zh" else "; ").join(several)))]
     texts = [_side(say, one, first if one is second else second) for one in (first, second)]
-    lines = [headline(say, say.text(_TEXT, "compare", first=texts[0], second=texts[1]))]
+    lines = [headline(say, capital(say.text(_TEXT, "compare", first=texts[0], second=texts[1])))]
     difference = next((one for one in evidence.find(quantity="difference") if one.dimension == first.dimension), None)
     if difference is not None:
         key = "more" if difference.value else "apart"

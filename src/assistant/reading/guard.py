@@ -27,6 +27,7 @@ _COMPLETED = ("need_period", "need_class")
 _NOT_KEPT = ("metric", "reason", "wanted", "lang", "zone", "compare", "others")
 _AREA_WORDS = re.compile(r"面积|亩|公顷|平方|\barea\b|\bhectares?\b|\bmu\b")
 _COUNTED = re.compile(r"(?:多少|几)[个处块宗条]")
+_SUMMED = re.compile(r"[一1]共|总共|合计|加起来|合起来|[一1]起|\b(?:in\s+total|total|together|altogether|combined)\b")
 _LISTED_AFTER = re.compile(r"\u25a1\s*(?:和|、|与|及|以及|或|\band\b|\bor\b)\s*(?:the\s+)?$")
 # "Of the whole county": the share of one place in another.
 _OF_COUNTY = re.compile(r"占\u25a1|占比|比例|比重|share|percent|proportion|fraction")
@@ -123,10 +124,10 @@ def _holds_period(query: Query, period: Period, strict: bool) -> bool:
 
 
 def _holds_classes(slots: Slots, query: Query) -> bool:
-    """Every class named that is not excluded; several targets are never lumped."""
+    """Every class named that is not excluded; several of one side of a change stand side by side."""
     if query.metric in _ALL_CLASSES:
         return True
-    if slots.roles.several == "to" or (slots.roles.several and query.metric != "transition"):
+    if slots.roles.several and (query.compare != "classes" or _SUMMED.search(slots.rest)):
         return False
     if query.group_by == "class" and not (query.from_cls and query.to_cls):
         return True

@@ -52,6 +52,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], bool], ...] = tuple(
             False,
         ),
         (rf"\bfrom\s+(?:the\s+)?({_LIST})\s+(?:in)?to\s+(?:the\s+)?({_LIST})", True),
+        (rf"({_LIST})\s+(?:(?:was|were|is|are|got|has|have|been|being)\s+)*({_LIST})\s+(?:on|over)\b", True),
         (rf"({_LIST})\s*(?:to|into|-+>|→|=>|-to-)\s*({_LIST})", True),
         (rf"({_LIST}){_GAP_EN}{{0,45}}?{_EN_TURN}{_GAP_EN}{{0,15}}?({_LIST})", True),
         (rf"{_EN_TURN}{_GAP_EN}{{0,10}}?({_LIST})\s+from\s+({_LIST})", False),
@@ -109,6 +110,7 @@ class Roles:
         from_cls: before.
         to_cls: after.
         several: one side of a change names several classes, so it is left open: "from", "to" or "".
+        together: these classes.
         others: further classes spoken of by themselves, for comparisons.
         outside: classes that are excluded.
         listed: ``cls`` and ``others`` stand side by side ("A、B和C").
@@ -119,6 +121,7 @@ class Roles:
     from_cls: str | None = None
     to_cls: str | None = None
     several: str = ""
+    together: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     listed: bool = False
@@ -179,5 +182,8 @@ def _changed(before: Sequence[Mention], after: Sequence[Mention], outside: tuple
         return Roles(cls=froms[0], from_cls=froms[0], outside=outside)
     several = "from" if len(froms) > 1 else "to" if len(tos) > 1 else ""
     return Roles(
-        from_cls=froms[0] if len(froms) == 1 else None, to_cls=tos[0] if len(tos) == 1 else None, several=several
+        from_cls=froms[0] if len(froms) == 1 else None,
+        to_cls=tos[0] if len(tos) == 1 else None,
+        several=several,
+        together=tuple({"from": froms, "to": tos}.get(several, ())),
     )

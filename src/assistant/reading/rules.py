@@ -213,7 +213,10 @@ def _is_patches(slots: Slots) -> bool:
 
 
 def _transition(slots: Slots) -> Query:
-    return build("transition", slots, group_by="class") if slots.roles.several else build("transition", slots)
+    roles = slots.roles
+    if not roles.several:
+        return build("transition", slots)
+    return sides(slots, "transition", "classes", [{f"{roles.several}_cls": name} for name in roles.together])
 
 
 def _breakdown(slots: Slots) -> Query:

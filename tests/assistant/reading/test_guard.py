@@ -156,15 +156,32 @@ def test_more_than_one_query_holds_is_asked_back(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "2024年林地流向草地、园地、水域的各有多少亩",
         "2024年林地变成草地园地水域的各有多少亩",
         "今年有多少草地变成了林地或者园地",
         "2024年草地流向林地园地的各是多少",
-        "How much forest turned into grassland or orchards in 2024?",
+        "2024年耕地变成林地和草地的一共多少",
+        "How much cropland and forest was built on in total in 2024?",
     ],
 )
 def test_several_target_classes_are_never_one_or_all_others(text):
     assert ask(text).reason == "one_at_a_time"
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("2024年林地流向草地、园地、水域的各有多少亩", "forest>grassland forest>garden forest>water"),
+        ("How much forest turned into grassland or orchards in 2024?", "forest>grassland forest>garden"),
+        ("2024年有多少耕地和林地变成了建设用地", "cropland>built forest>built"),
+        ("How much cropland and forest became built-up land in 2024?", "cropland>built forest>built"),
+        ("How much cropland and forest was built on in 2024?", "cropland>built forest>built"),
+    ],
+)
+def test_several_classes_of_one_side_stand_side_by_side(text, pairs):
+    """All that became built-up land was told, whatever it had been."""
+    query = ask(text)
+    assert (query.metric, query.compare, query.others[0].metric) == ("compare", "classes", "transition")
+    assert " ".join(f"{one.from_cls}>{one.to_cls}" for one in (query, *query.others)) == pairs
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole system on the nano model, no GPU, no network: simulate, train both stages, merge, answer, score.
 # usage: bash scripts/run_cpu.sh [OUT]   (default output/cpu); writes OUT/report.json. A finished step is not repeated.
-# Env: GRPO_STEPS (700), SFT_TWICE=1 also trains stage 1 for twice the steps and scores it beside stage 2.
+# Env: GRPO_STEPS (600), SFT_TWICE=1 also trains stage 1 for twice the steps and scores it beside stage 2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "${1:-}" = --help ] && { sed -n '2,4s/^# //p' "$0"; exit 0; }
@@ -25,7 +25,7 @@ questions() { # questions OUT SPLIT DIALOGUES SEEDS...
   py -m src.dataset.landuse_vqa "${flags[@]}" --out "$out" --only_split "$split" --per_chip 8 \
     --dialogues "$dialogues" --balance --overwrite; }
 nano=(--image_min_pixels 12544 --image_max_pixels 78400 --dataloader_num_workers 0 --bf16 False --report_to tensorboard)
-grpo=(--learning_rate 7e-4 --beta 0 --temperature 2.0 --max_steps "${GRPO_STEPS:-700}" --gradient_checkpointing False)
+grpo=(--learning_rate 7e-4 --beta 0 --temperature 2.0 --max_steps "${GRPO_STEPS:-600}" --gradient_checkpointing False)
 stage1() { MODEL_NAME=assets/nano DATA_PATH="$OUT/train/mmdu_train.json" IMAGE_FOLDER="$OUT/train" OUTPUT_DIR="$1" \
   BATCH_PER_DEVICE=8 bash scripts/finetune_lora_vision.sh "${nano[@]}" --save_steps 50 --gradient_checkpointing False \
   --learning_rate 1e-3 --num_train_epochs "$2"; }

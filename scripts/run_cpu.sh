@@ -36,7 +36,7 @@ doctor() { py -m src.train.doctor --model_id assets/nano --use_cpu True --output
   --image_folder "$OUT/train" --json "$OUT/doctor_$1.json" --stage "$@" "${nano[@]}"; }
 merge() { BASE=assets/nano ADAPTERS="$OUT/sft $OUT/grpo" OUTPUT_DIR="$OUT/merged" bash scripts/merge_lora.sh \
   --report "$OUT/merge.json"; }
-words() { local picture; picture=$(find "$OUT/test/images" -name '*.tif' | sort | head -n 1)
+words() { local picture; picture=$(find "$OUT/test/images" -name '*.tif' | sort | sed -n 1p)
   for q in "图中主要的土地类型是什么？" "图中是否有水域？" "What share of the picture is cropland, in percent?"; do
     echo "$q"; py -m src.serve.ask "$q" --image "$picture" --model-path "$OUT/merged"; done; }
 twice=(); [ "${SFT_TWICE:-0}" = 1 ] && twice=(--sft_twice "$OUT/sft_twice")

@@ -21,9 +21,13 @@ GRPO = [
 ]
 
 
+# What a launcher tells its processes; a test before may have left it behind.
+LAUNCHED = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_SIZE", "MASTER_ADDR", "MASTER_PORT"})
+
+
 def environment() -> dict[str, str]:
-    """One thread, CPU, offline."""
-    return os.environ | {
+    """One thread, CPU, offline, no launcher's process."""
+    return {name: value for name, value in os.environ.items() if name not in LAUNCHED} | {
         "OMP_NUM_THREADS": "1",
         "DS_ACCELERATOR": "cpu",
         "HF_HUB_OFFLINE": "1",

@@ -306,6 +306,10 @@ def test_a_comparison_of_three_years_and_of_a_transition():
     text = compose(made)
     assert text.count("耕地→建设用地") == 3 and "前者" not in text
     assert all(words in text for words in ("1.5亩", "3亩", "4.5亩"))
+    classes = query.changed(compare="classes", lang="en")
+    figures = (figures[0], figures[0].model_copy(update={"key": "side2", "from_cls": "forest"}))
+    text = compose(Evidence(query=classes, status="measured", figures=figures, cards=("side1", "side2")))
+    assert text.startswith("The whole county, cropland → built-up land")
 
 
 def test_a_missing_layer_is_named():

@@ -86,6 +86,13 @@ def test_two_places_that_make_none_are_asked_back(text, wanted):
     assert (told.metric, told.zone.name) == (wanted, "石桥镇")
 
 
+def test_the_zone_of_one_town_is_not_kept_for_another():
+    known = KNOWN.model_copy(update={"zones": {"town": ("柳湾镇", "石桥镇"), "basic_farmland": ("柳湾镇永久基本农田",)}})
+    before = ask("柳湾镇的基本农田今年被占了多少", known)
+    zone = ask("石桥镇的呢", known, previous=before).zone
+    assert (before.zone.name, zone.name, zone.town) == ("柳湾镇永久基本农田", None, "石桥镇")
+
+
 def test_a_town_and_two_zones_are_two_places():
     query = ask("石桥镇河道和保护区今年林地减少哪个多")
     assert query.compare == "zones"
@@ -252,6 +259,8 @@ def test_a_patch_at_some_time_is_that_patch(text, metric):
     """All patches of the year were listed."""
     query = ask(text)
     assert (query.metric, query.patch_id) == (metric, "000000-20241226-20-71826")
+    # Every date is looked at, not those of the year alone.
+    assert metric != "first_seen" or (query.t1, query.t2) == (None, None)
 
 
 def test_what_is_asked_back_for_its_period_must_hold_the_rest_as_well():

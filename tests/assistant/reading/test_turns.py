@@ -82,6 +82,7 @@ TURNS = [
     ("今年双口镇基本农田被占多少", "松河镇的呢", f"overlap from_cls=cropland {Y24} zone=basic_farmland@松河镇"),
     ("今年双口镇基本农田被占多少", "全县的呢", f"overlap from_cls=cropland {Y24} zone=basic_farmland"),
     ("双口镇2024年新增建设用地多少", "保护区里的呢", f"gain cls=built {Y24} zone=reserve@双口镇"),
+    ("双口镇基本农田2024年新增建设用地多少", "保护区里的呢", f"gain cls=built {Y24} zone=reserve@双口镇"),
     ("双口镇2024年新增建设用地多少", "换成保护区", f"gain cls=built {Y24} zone=reserve"),
     (BUILT, "只看3亩以上的", f"patches to_cls=built {Y24} unit=mu min_area_m2=2000"),
     (LOST, "只看3亩以上的", f"patches from_cls=cropland {Y24} min_area_m2=2000"),
@@ -118,7 +119,7 @@ TURNS = [
 
 
 def test_number_of_cases():
-    assert tuple(map(len, (PARTS, AGAINST, ASKED_BACK, TURNS))) == (21, 10, 13, 36)
+    assert tuple(map(len, (PARTS, AGAINST, ASKED_BACK, TURNS))) == (21, 10, 13, 37)
 
 
 @pytest.mark.parametrize(("first", "said", "want"), [*PARTS, *TURNS])

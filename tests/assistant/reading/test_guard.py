@@ -87,7 +87,9 @@ def test_two_places_that_make_none_are_asked_back(text, wanted):
 
 
 def test_the_zone_of_one_town_is_not_kept_for_another():
-    known = KNOWN.model_copy(update={"zones": {"town": ("柳湾镇", "石桥镇"), "basic_farmland": ("柳湾镇永久基本农田",)}})
+    known = KNOWN.model_copy(
+        update={"zones": {"town": ("柳湾镇", "石桥镇"), "basic_farmland": ("柳湾镇永久基本农田",)}}
+    )
     before = ask("柳湾镇的基本农田今年被占了多少", known)
     zone = ask("石桥镇的呢", known, previous=before).zone
     assert (before.zone.name, zone.name, zone.town) == ("柳湾镇永久基本农田", None, "石桥镇")
